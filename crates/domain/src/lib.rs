@@ -1,0 +1,1 @@
+//! What is true of a recording: pure, no IO, no async, no clock.

@@ -1,0 +1,1 @@
+//! What is inside the bytes: boxes, index, mux, probe, segmenter.

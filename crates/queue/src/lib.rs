@@ -1,0 +1,1 @@
+//! The job engine: an apalis backend over our own tables.

@@ -1,0 +1,1 @@
+//! The recorder's side: segments a source and uploads it.

@@ -1,0 +1,1 @@
+//! Makes it happen: serve, work, migrate, demo, job.
