@@ -1,0 +1,288 @@
+//! The plan of a result, and whether the result is what was planned.
+//!
+//! A plan is immutable and leaves no choice to whoever carries it out: the same plan and layout version give the same
+//! bytes. It names segments by index, size and digest; keys follow from `domain::key`, sample indexes from the rows.
+
+use crate::id::{OwnerId, RecordingId, Sha256};
+use crate::segment::Track;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Layout written by this build. It changes whenever the same plan would give other bytes; a worker refuses a plan of
+/// a layout version it does not know.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// What is muxed, frozen and numbered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// How the bytes are laid out.
+    pub layout_version: u32,
+    /// Whose recording it is.
+    pub owner: OwnerId,
+    /// The recording.
+    pub recording: RecordingId,
+    /// Counted from 1; version n is published under its own key.
+    pub version: u32,
+    /// Video before audio; at least one.
+    pub tracks: Vec<PlanTrack>,
+    /// Every stretch of the timeline that has no samples although it should.
+    pub gaps: Vec<Gap>,
+    /// What was put right on the way.
+    #[serde(default)]
+    pub repairs: Vec<Repair>,
+    /// The recorder declared its end; else the tail may be missing.
+    pub tail_confirmed: bool,
+}
+
+/// One track of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanTrack {
+    /// Which track.
+    pub track: Track,
+    /// Its initialization section.
+    pub init: PlanObject,
+    /// Its media segments in the order of the timeline.
+    pub segments: Vec<PlanSegment>,
+}
+
+/// The bytes of an initialization section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanObject {
+    /// Length of the object.
+    pub size_bytes: u64,
+    /// Digest of the object.
+    pub sha256: Sha256,
+}
+
+/// The bytes of a media segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSegment {
+    /// Index of the segment, from 1.
+    pub index: u32,
+    /// Length of the object.
+    pub size_bytes: u64,
+    /// Digest of the object.
+    pub sha256: Sha256,
+}
+
+/// Why a stretch of a track is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapCause {
+    /// The segment was declared, or lies below a later one, and never came.
+    Missing,
+    /// The segment was acknowledged and its bytes were lost before they reached the store.
+    Lost,
+    /// The bytes are there and are not a segment.
+    Damaged,
+    /// Time stamps jump in one track and not in the other.
+    Jump,
+}
+
+impl fmt::Display for GapCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GapCause::Missing => "missing",
+            GapCause::Lost => "lost",
+            GapCause::Damaged => "damaged",
+            GapCause::Jump => "jump",
+        })
+    }
+}
+
+/// A stretch of one track without samples, on the time axis of the recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The track that lacks samples.
+    pub track: Track,
+    /// Where it begins.
+    pub from_ms: u64,
+    /// Where it ends; equal to `from_ms` when nothing tells how long it is.
+    pub to_ms: u64,
+    /// The segments that should have been there, ascending.
+    pub segments: Vec<u32>,
+    /// Why.
+    pub cause: GapCause,
+}
+
+impl Gap {
+    /// Length in milliseconds.
+    pub fn duration_ms(&self) -> u64 {
+        self.to_ms.saturating_sub(self.from_ms)
+    }
+}
+
+/// Something that was put right and is told everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// The track.
+    pub track: Track,
+    /// The segment.
+    pub segment: u32,
+    /// What was done, for a person.
+    pub what: String,
+}
+
+/// One track of a result: expected from the plan, or read back from the stored bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackFacts {
+    /// Which track.
+    pub track: Track,
+    /// Number of samples.
+    pub samples: u64,
+    /// Sum of the sample sizes.
+    pub payload_bytes: u64,
+    /// Sum of the sample durations (`mdhd`), in units of `timescale`.
+    pub duration: u64,
+    /// Units per second.
+    pub timescale: u32,
+}
+
+/// What a stored result must be, or was found to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultFacts {
+    /// Length of the object.
+    pub size_bytes: u64,
+    /// `moov` comes before `mdat`.
+    pub faststart: bool,
+    /// Video before audio.
+    pub tracks: Vec<TrackFacts>,
+}
+
+/// A way in which a stored result is not what was planned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The object has another length.
+    #[error("the result has {found} bytes instead of {expected}")]
+    Size {
+        /// By the plan.
+        expected: u64,
+        /// In the store.
+        found: u64,
+    },
+    /// `mdat` comes before `moov`.
+    #[error("the result is not faststart: mdat comes before moov")]
+    NotFaststart,
+    /// Other tracks than planned.
+    #[error("the result has tracks {found:?} instead of {expected:?}")]
+    Tracks {
+        /// By the plan.
+        expected: Vec<Track>,
+        /// In the store.
+        found: Vec<Track>,
+    },
+    /// Other samples than planned.
+    #[error("the {track} track has {found} samples instead of {expected}")]
+    Samples {
+        /// Which track.
+        track: Track,
+        /// By the plan.
+        expected: u64,
+        /// In the store.
+        found: u64,
+    },
+    /// Other bytes than planned.
+    #[error("the {track} track has {found} payload bytes instead of {expected}")]
+    Payload {
+        /// Which track.
+        track: Track,
+        /// By the plan.
+        expected: u64,
+        /// In the store.
+        found: u64,
+    },
+    /// Longer or shorter than planned (R-8), in units of the plan's timescale.
+    #[error("the {track} track lasts {found}/{timescale} s instead of {expected}/{timescale} s")]
+    Duration {
+        /// Which track.
+        track: Track,
+        /// By the plan.
+        expected: u64,
+        /// In the store.
+        found: u64,
+        /// Units per second.
+        timescale: u32,
+    },
+}
+
+/// Compares what was planned with what was read back; empty when the result may be published.
+/// A duration may differ by one sample, the longest one being bounded by the track's mean sample (R-8).
+pub fn verify(expected: &ResultFacts, found: &ResultFacts) -> Vec<Mismatch> {
+    let mut wrong = Vec::new();
+    if expected.size_bytes != found.size_bytes {
+        wrong.push(Mismatch::Size { expected: expected.size_bytes, found: found.size_bytes });
+    }
+    if !found.faststart {
+        wrong.push(Mismatch::NotFaststart);
+    }
+    let kinds = |facts: &ResultFacts| facts.tracks.iter().map(|facts| facts.track).collect::<Vec<_>>();
+    if kinds(expected) != kinds(found) {
+        wrong.push(Mismatch::Tracks { expected: kinds(expected), found: kinds(found) });
+        return wrong;
+    }
+    for (want, got) in expected.tracks.iter().zip(&found.tracks) {
+        let track = want.track;
+        if want.samples != got.samples {
+            wrong.push(Mismatch::Samples { track, expected: want.samples, found: got.samples });
+        }
+        if want.payload_bytes != got.payload_bytes {
+            wrong.push(Mismatch::Payload { track, expected: want.payload_bytes, found: got.payload_bytes });
+        }
+        let one_sample = want.duration.checked_div(want.samples).unwrap_or(0);
+        if want.timescale != got.timescale || want.duration.abs_diff(got.duration) > one_sample {
+            let (expected, found, timescale) = (want.duration, got.duration, want.timescale);
+            wrong.push(Mismatch::Duration { track, expected, found, timescale });
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> ResultFacts {
+        let track =
+            TrackFacts { track: Track::Video, samples: 60, payload_bytes: 1000, duration: 60_000, timescale: 30_000 };
+        ResultFacts { size_bytes: 1500, faststart: true, tracks: vec![track] }
+    }
+
+    #[test]
+    fn verify_names_each_difference() {
+        assert_eq!(verify(&facts(), &facts()), []);
+        let mut found = facts();
+        found.size_bytes = 1499;
+        found.faststart = false;
+        found.tracks[0].samples = 59;
+        found.tracks[0].payload_bytes = 999;
+        found.tracks[0].duration = 58_999;
+        let text: Vec<_> = verify(&facts(), &found).iter().map(ToString::to_string).collect();
+        expect_test::expect![[r#"
+            the result has 1499 bytes instead of 1500
+            the result is not faststart: mdat comes before moov
+            the video track has 59 samples instead of 60
+            the video track has 999 payload bytes instead of 1000
+            the video track lasts 58999/30000 s instead of 60000/30000 s"#]]
+        .assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn verify_lets_one_sample_of_duration_pass() {
+        let mut found = facts();
+        found.tracks[0].duration = 59_000;
+        assert_eq!(verify(&facts(), &found), []);
+        found.tracks[0].duration = 61_001;
+        assert_eq!(verify(&facts(), &found).len(), 1);
+    }
+
+    #[test]
+    fn verify_refuses_a_track_too_few() {
+        let mut found = facts();
+        found.tracks.clear();
+        assert_eq!(verify(&facts(), &found), [Mismatch::Tracks { expected: vec![Track::Video], found: vec![] }]);
+    }
+}
