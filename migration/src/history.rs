@@ -1,0 +1,67 @@
+//! The list of migrations. An entry is never changed once it was released; a correction is a new entry.
+//!
+//! Expand, then contract: an entry may add; what it replaces is removed one release later, because old processes run
+//! against the new schema during a rolling update.
+
+use sea_orm_migration::prelude::*;
+
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(CREATE)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        "migration".into_iden()
+    }
+}
+
+/// One entry: SQL files there, one statement list back.
+struct Step {
+    name: &'static str,
+    up: &'static [&'static str],
+    down: &'static str,
+}
+
+const CREATE: Step = Step {
+    name: "m20261122_1_create_queue_and_spool",
+    up: &[
+        include_str!("queue_job.sql"),
+        include_str!("queue_history.sql"),
+        include_str!("queue_worker.sql"),
+        include_str!("queue_stat.sql"),
+        include_str!("queue_operation.sql"),
+        include_str!("queue_enqueue.sql"),
+        include_str!("queue_operate.sql"),
+        include_str!("queue_steer.sql"),
+        include_str!("recording.sql"),
+        include_str!("segment.sql"),
+        include_str!("event.sql"),
+        include_str!("recording_complete.sql"),
+        "SELECT queue.ensure_partitions(3)",
+    ],
+    // The table of the history itself stays: it lies in schema spool and says that nothing is applied.
+    down: include_str!("down.sql"),
+};
+
+impl MigrationName for Step {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Step {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for sql in self.up {
+            manager.get_connection().execute_unprepared(sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.down).await.map(drop)
+    }
+}
