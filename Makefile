@@ -1,0 +1,50 @@
+# Every target works on a new machine: whatever is missing is installed first, after asking once (YES=1 answers yes).
+# Logic lives in scripts/; this file only names it.
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROFILE := debug
+
+# SECONDS is special in bash, so the demo's variables become options here and no script ever reads them.
+DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
+                $(if $(SECONDS),--seconds $(SECONDS)) \
+                $(if $(KEEP),--keep "$(abspath $(KEEP))")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo build test check fix
+
+help: ## list the targets
+	@echo "Spool: from a recorder's segments to one verified result.mp4"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target words; do printf '%-12s %s\n' "$$target" "$$words"; done
+	@echo
+	@echo "Variables: YES=1 install what is missing without asking"
+	@echo "           demo: HEADLESS=1 no terminal, end in one line of JSON; SECONDS=20 how long to record;"
+	@echo "                 KEEP=DIR copy what the recorder sent into DIR"
+	@echo "           test: ARGS="-p spool-queue" what to run, in nextest's own words"
+
+setup: ## install what building and testing need
+	@scripts/setup.sh test
+
+# A headless run says that nobody is there to ask, so it counts as a yes to installing what is missing.
+demo: ## bring everything up and record a live synthetic source
+	@$(if $(filter-out 0,$(HEADLESS)),YES=1) scripts/setup.sh demo
+	@$(CARGO) build --quiet --locked --bin spool --bin spool-record >&2
+	@exec $(TARGET)/$(PROFILE)/spool demo $(strip $(DEMO_OPTIONS))
+
+build: ## build every binary
+	@scripts/setup.sh demo
+	@$(CARGO) build --locked --bins
+
+test: ## run every test against real Postgres and real FFmpeg
+	@scripts/setup.sh test
+	@scripts/test.sh $(ARGS)
+
+check: ## format, lints, documentation, house rules, licences, scripts
+	@scripts/setup.sh test
+	@scripts/check.sh
+
+fix: ## repair what can be repaired without thinking
+	@$(CARGO) fmt --all
+	@$(CARGO) clippy --locked --workspace --all-targets --fix --allow-dirty --allow-staged
+	@$(CARGO) fmt --all

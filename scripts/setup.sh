@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Finds what the machine lacks for building (`setup.sh demo`) or testing (`setup.sh test`) and installs it.
+#
+# Owns: the list of system packages. Must not: build anything, start anything, or touch the machine without a yes.
+# It asks once; YES=1 or CI=true answers for a person who is not there. Says nothing and returns 0 when nothing is
+# missing, which is why every target may call it first.
+#
+# Exit: 0 nothing missing (any more) · 1 an installation failed · 2 usage · 7 something is missing and was not installed.
+set -euo pipefail
+
+scope=${1:-}
+case $scope in
+  demo | test) ;;
+  *)
+    echo "usage: scripts/setup.sh demo|test" >&2
+    exit 2
+    ;;
+esac
+
+say() { printf '%s\n' "$*" >&2; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# True when one of the patterns names an existing file.
+any_file() {
+  local path
+  for path in "$@"; do
+    [ -e "$path" ] && return 0
+  done
+  return 1
+}
+
+# The launcher looks in the same places: PATH first, then where the packages of each system put the server.
+has_postgres() {
+  has initdb && return 0
+  any_file /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb /opt/homebrew/opt/postgresql@*/bin/initdb \
+    /usr/local/opt/postgresql@*/bin/initdb /Applications/Postgres.app/Contents/Versions/*/bin/initdb && return 0
+  has pg_config && [ -x "$(pg_config --bindir)/initdb" ]
+}
+
+# Major 59 of libavcodec is FFmpeg 5, the oldest that the bindings are built against here.
+has_ffmpeg_libraries() {
+  has pkg-config && pkg-config --exists 'libavcodec >= 59' 'libavformat >= 59' 'libavutil >= 57' 'libswscale >= 6' \
+    'libswresample >= 4'
+}
+
+# The bindings to FFmpeg are generated at build time by libclang, which is loaded by path and so not found by pkg-config.
+has_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] && return 0
+  any_file /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang*.so* /usr/lib/libclang*.so* \
+    /Library/Developer/CommandLineTools/usr/lib/libclang.dylib /opt/homebrew/opt/llvm/lib/libclang.dylib \
+    /usr/local/opt/llvm/lib/libclang.dylib /Applications/Xcode.app/Contents/Developer/Toolchains/*/usr/lib/libclang.dylib
+}
+
+# Fills `missing` (words for a person), `debian` and `brew` (packages) with what is not there.
+missing=()
+debian=()
+brew=()
+lacks() {
+  missing+=("$1")
+  local package
+  for package in $2; do debian+=("$package"); done
+  for package in $3; do brew+=("$package"); done
+}
+
+if ! has cc && ! has gcc && ! has clang; then
+  lacks "a C compiler" "gcc libc6-dev" ""
+fi
+has pkg-config || lacks "pkg-config" "pkg-config" "pkgconf"
+has_ffmpeg_libraries || lacks "FFmpeg's libraries (5.1 or newer)" \
+  "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev" "ffmpeg"
+has_libclang || lacks "libclang" "libclang-dev" "llvm"
+has_postgres || lacks "PostgreSQL's server" "postgresql" "postgresql@17"
+if [ "$scope" = test ] && ! { has ffmpeg && has ffprobe; }; then
+  lacks "the ffmpeg and ffprobe commands" "ffmpeg" "ffmpeg"
+fi
+
+if ! has cargo; then
+  say "Spool is built with Rust, and there is no cargo on PATH."
+  say "Install the toolchain with rustup (https://rustup.rs), open a new shell and run this again."
+  exit 7
+fi
+
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+list=$(printf ', %s' "${missing[@]}")
+list=${list:2}
+
+if [ "$(uname -s)" = Darwin ]; then
+  say "Missing: $list. Install with: brew install $(printf '%s\n' "${brew[@]}" | sort -u | tr '\n' ' ')"
+  exit 7
+fi
+if ! has apt-get; then
+  say "Missing: $list."
+  say "Install these with this system's package manager and run this again. On Debian and Ubuntu they are: ${debian[*]}"
+  exit 7
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
+line="${as_root[*]:+${as_root[*]} }apt-get install --no-install-recommends ${debian[*]}"
+
+if [ "${#as_root[@]}" -gt 0 ] && ! has sudo; then
+  say "Missing: $list. Ask whoever administers this machine to run: apt-get install --no-install-recommends ${debian[*]}"
+  exit 7
+fi
+if [ "${YES:-}" != 1 ] && [ "${CI:-}" != true ]; then
+  if ! [ -t 0 ]; then
+    say "Missing: $list. Nobody can be asked here; run this, or the same command again with YES=1:"
+    say "  $line"
+    exit 7
+  fi
+  say "Spool needs $list."
+  printf 'Run "%s" now? [Y/n] ' "$line" >&2
+  read -r answer
+  case $answer in
+    "" | y | Y | yes | Yes) ;;
+    *)
+      say "Nothing was installed."
+      exit 7
+      ;;
+  esac
+fi
+
+# Debian's server package makes and starts a cluster of the system's on port 5432. Nobody asked for one: the launcher runs
+# its own, so this file says no for as long as the installation lasts and is then taken away again.
+no_cluster=/etc/postgresql-common/createcluster.d/spool-setup.conf
+placed=
+cleanup() { [ -z "$placed" ] || "${as_root[@]}" rm -f "$no_cluster"; }
+trap cleanup EXIT
+case " ${debian[*]} " in
+  *" postgresql "*)
+    placed=1
+    "${as_root[@]}" mkdir -p "${no_cluster%/*}"
+    echo "create_main_cluster = false" | "${as_root[@]}" tee "$no_cluster" >/dev/null
+    ;;
+esac
+
+# Standard output belongs to what the caller prints in the end (`make demo HEADLESS=1` ends in one line of JSON).
+install() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 "${debian[@]}" </dev/null >&2
+}
+refresh() { "${as_root[@]}" apt-get update --quiet -o DPkg::Lock::Timeout=120 </dev/null >&2; }
+
+say "Installing: ${debian[*]}"
+# A new machine has no package lists; an old one may name versions that are gone. Only then are they worth fetching.
+any_file /var/lib/apt/lists/*Packages* || refresh
+if ! install; then
+  say "Fetching the package lists anew and trying once more."
+  refresh
+  install || {
+    say "The installation failed; the lines above say why."
+    exit 1
+  }
+fi
