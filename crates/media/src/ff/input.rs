@@ -1,0 +1,69 @@
+//! Opening something to read, from a path or from a reader of ours.
+
+use super::error::During as _;
+use super::{Error, init};
+use ffmpeg_next::format::{self, context};
+use ffmpeg_next::{Packet, Rational, Stream, media};
+use std::io::{Read, Seek};
+use std::path::Path;
+
+/// An open input and what it is called in errors.
+pub(super) struct Input {
+    pub(super) context: context::Input,
+    pub(super) name: String,
+}
+
+impl Input {
+    /// Opens a file.
+    pub(super) fn open(path: &Path) -> Result<Input, Error> {
+        init();
+        let name = path.display().to_string();
+        // A path that is not UTF-8 would abort inside the binding; a protocol prefix would reach the network.
+        let text = path.to_str().ok_or_else(|| Error::Setting { what: format!("path {name} is not UTF-8") })?;
+        let context = format::input(&format!("file:{text}")).during("open", &name)?;
+        Ok(Input { context, name })
+    }
+
+    /// Reads a stream that cannot go back.
+    pub(super) fn from_read(name: &str, reader: impl Read + Send + 'static) -> Result<Input, Error> {
+        Input::from_io(name, context::StreamIo::from_read(reader))
+    }
+
+    /// Reads a stream that can go back.
+    pub(super) fn from_read_seek(name: &str, reader: impl Read + Seek + Send + 'static) -> Result<Input, Error> {
+        Input::from_io(name, context::StreamIo::from_read_seek(reader))
+    }
+
+    fn from_io(name: &str, io: Result<context::StreamIo, ffmpeg_next::Error>) -> Result<Input, Error> {
+        init();
+        let io = io.during("open", name)?;
+        let context = format::input_from_stream(io, None, None).during("open", name)?;
+        Ok(Input { context, name: name.to_owned() })
+    }
+
+    /// Reads the next packet of any stream; `None` at the end. Every other failure is an error: a reader that took an
+    /// I/O error for the end would make a short result and call it good.
+    pub(super) fn read(&mut self) -> Result<Option<Packet>, Error> {
+        let mut packet = Packet::empty();
+        match packet.read(&mut self.context) {
+            Ok(()) => Ok(Some(packet)),
+            Err(ffmpeg_next::Error::Eof) => Ok(None),
+            Err(error) => Err(error).during("read", &self.name),
+        }
+    }
+
+    /// The best stream of a kind.
+    pub(super) fn best(&self, kind: media::Type) -> Option<Stream<'_>> {
+        self.context.streams().best(kind)
+    }
+
+    /// Seeks to the key frame at or before a moment in microseconds.
+    pub(super) fn seek(&mut self, moment_us: i64) -> Result<(), Error> {
+        self.context.seek(moment_us, ..moment_us.saturating_add(1)).during("seek in", &self.name)
+    }
+}
+
+/// A time base as units per second, when it is that of a track: one over an integer.
+pub(super) fn timescale(time_base: Rational) -> u32 {
+    u32::try_from(time_base.denominator() / time_base.numerator().max(1)).unwrap_or(1)
+}

@@ -1,0 +1,33 @@
+//! Everything that asks FFmpeg's libraries: sources, segmenter, oracle mux, decode checks, probe.
+//!
+//! Owns every use of `ffmpeg_next` and the few `unsafe` calls its safe API lacks.
+//! It must not be called from an async thread (everything here blocks), and on bytes of strangers only from a child
+//! process with limits, because a C library can hang or crash.
+//!
+//! Two rules hold in every file below: packets are read with `Packet::read`, never with `.packets()`, which ends
+//! silently on an I/O error; and every timestamp is an integer in a named time base.
+
+mod encode;
+mod error;
+mod fragment;
+mod input;
+pub mod segmenter;
+mod shift;
+pub mod synth;
+
+pub use error::{Error, Failure};
+
+use std::sync::Once;
+
+/// Loads FFmpeg's libraries once in this process and keeps them from writing to standard error: what goes wrong
+/// comes back as an [`Error`].
+pub fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // The only cause of failure is a library that cannot be loaded, and then the process did not start.
+        if let Err(error) = ffmpeg_next::init() {
+            tracing::error!(error = %error, "ffmpeg libraries did not start");
+        }
+        ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Fatal);
+    });
+}

@@ -1,0 +1,188 @@
+//! A file as a source: read twice, first to see what can be copied, then to cut it.
+
+use super::super::input::Input;
+use super::super::{Error, init};
+use super::lane::{Copy, Lane, Picture, Sound, Stream};
+use super::{Event, LONGEST, Options, Pacer, Sink, Summary};
+use domain::segment::Track;
+use ffmpeg_next::mathematics::Rescale as _;
+use ffmpeg_next::{Packet, Rational, codec, media};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+/// Nanoseconds, the shared clock of this file.
+const NANOS: Rational = Rational(1, 1_000_000_000);
+
+/// Cuts a file of any container that libavformat reads. Streams that are H.264 with frequent key frames, or AAC, are
+/// copied packet by packet; others are encoded again.
+pub fn segment_file(
+    path: &Path,
+    options: &Options,
+    mut sink: impl FnMut(Event) -> ControlFlow<()>,
+) -> Result<Summary, Error> {
+    init();
+    options.check()?;
+    let found = Found::scan(path)?;
+    let mut input = Input::open(path)?;
+    let mut lanes = found.open_lanes(&input, options)?;
+    let pacer = Pacer::new(options);
+    while let Some(mut packet) = if options.stop.asked() { None } else { input.read()? } {
+        let Some(lane) = lanes.iter_mut().find(|lane| lane.stream == packet.stream()) else { continue };
+        if lane.ended {
+            continue;
+        }
+        let moment = lane.to_shared_clock(&mut packet);
+        if options.limit.is_some_and(|limit| moment.is_some_and(|moment| moment >= limit)) {
+            // A reordered frame may still lie before the limit, but nothing after the first packet decoded behind it.
+            lane.ended = packet.dts() >= packet.pts() || packet.is_key();
+            if lanes.iter().all(|lane| lane.ended) {
+                break;
+            }
+            continue;
+        }
+        pacer.wait_for(moment.unwrap_or(Duration::ZERO));
+        lane.lane.push(packet, &mut sink)?;
+    }
+    finish(lanes, &mut sink)
+}
+
+fn finish(lanes: Vec<Running>, sink: &mut Sink) -> Result<Summary, Error> {
+    let mut tracks = Vec::new();
+    for lane in lanes {
+        tracks.extend(lane.lane.finish(sink)?);
+    }
+    Ok(Summary { tracks })
+}
+
+struct Running {
+    stream: usize,
+    time_base: Rational,
+    /// Subtracted from every timestamp: the file's first presented moment, in `time_base`.
+    zero: i64,
+    ended: bool,
+    lane: Lane,
+}
+
+impl Running {
+    /// Puts a packet on the shared clock and says when it is presented.
+    fn to_shared_clock(&self, packet: &mut Packet) -> Option<Duration> {
+        packet.set_pts(packet.pts().map(|pts| pts - self.zero));
+        packet.set_dts(packet.dts().map(|dts| dts - self.zero));
+        let moment = packet.pts()?.rescale(self.time_base, NANOS);
+        Some(Duration::from_nanos(u64::try_from(moment).unwrap_or(0)))
+    }
+}
+
+/// What the first reading found.
+struct Found {
+    picture: Option<Seen>,
+    sound: Option<Seen>,
+    /// The file's first presented moment in nanoseconds.
+    zero: i64,
+}
+
+/// One stream as the first reading saw it.
+struct Seen {
+    stream: usize,
+    codec: codec::Id,
+    time_base: Rational,
+    /// First presented moment, in `time_base`.
+    start: i64,
+    /// Longest distance between sync samples, and from the last one to the end.
+    gap_max: i64,
+    last_key: Option<i64>,
+    last_dts: Option<i64>,
+    /// Every packet has both timestamps and decode times grow.
+    timed: bool,
+    packets: u64,
+}
+
+impl Found {
+    fn scan(path: &Path) -> Result<Found, Error> {
+        let mut input = Input::open(path)?;
+        let mut seen: Vec<Seen> = [media::Type::Video, media::Type::Audio]
+            .into_iter()
+            .filter_map(|kind| input.best(kind).map(|stream| Seen::new(&stream)))
+            .collect();
+        let is_picture =
+            |input: &Input, seen: &Seen| input.best(media::Type::Video).is_some_and(|s| s.index() == seen.stream);
+        while let Some(packet) = input.read()? {
+            if let Some(seen) = seen.iter_mut().find(|seen| seen.stream == packet.stream()) {
+                seen.look_at(&packet);
+            }
+        }
+        seen.retain(|seen| seen.packets > 0);
+        let zero = seen.iter().map(|seen| seen.start.rescale(seen.time_base, NANOS)).min();
+        let zero = zero.ok_or_else(|| Error::NoStream { object: path.display().to_string() })?;
+        let (picture, sound): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|seen| is_picture(&input, seen));
+        Ok(Found { picture: picture.into_iter().next(), sound: sound.into_iter().next(), zero })
+    }
+
+    fn open_lanes(&self, input: &Input, options: &Options) -> Result<Vec<Running>, Error> {
+        let mut lanes = Vec::new();
+        let sides = [(Track::Video, &self.picture), (Track::Audio, &self.sound)];
+        for (track, seen) in sides.into_iter().filter_map(|(track, seen)| Some((track, seen.as_ref()?))) {
+            let Some(stream) = input.context.stream(seen.stream) else { continue };
+            let zero = self.zero.rescale(NANOS, seen.time_base);
+            let settings = Stream {
+                parameters: stream.parameters().clone(),
+                time_base: seen.time_base,
+                frame_rate: stream.avg_frame_rate(),
+                start: (seen.start - zero).max(0),
+                target: options.target,
+            };
+            let lane = match track {
+                _ if seen.can_be_copied(track) => Lane::Copy(Copy::open(track, settings)?),
+                Track::Video => Lane::Picture(Box::new(Picture::open(settings)?)),
+                Track::Audio => Lane::Sound(Box::new(Sound::open(settings)?)),
+            };
+            lanes.push(Running { stream: seen.stream, time_base: seen.time_base, zero, ended: false, lane });
+        }
+        Ok(lanes)
+    }
+}
+
+impl Seen {
+    fn new(stream: &ffmpeg_next::Stream<'_>) -> Seen {
+        Seen {
+            stream: stream.index(),
+            codec: stream.parameters().id(),
+            time_base: stream.time_base(),
+            // Where the container says that presentation begins: priming and leading pictures lie before it.
+            start: stream.start_time(),
+            gap_max: 0,
+            last_key: None,
+            last_dts: None,
+            timed: true,
+            packets: 0,
+        }
+    }
+
+    fn look_at(&mut self, packet: &Packet) {
+        let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
+            self.timed = false;
+            return;
+        };
+        if self.packets == 0 && self.start == ffmpeg_next::ffi::AV_NOPTS_VALUE {
+            self.start = pts;
+        }
+        self.packets += 1;
+        self.timed &= self.last_dts.is_none_or(|last| dts > last);
+        self.last_dts = Some(dts);
+        let since_key = pts.max(dts) - self.last_key.unwrap_or(pts);
+        self.gap_max = self.gap_max.max(since_key);
+        if packet.is_key() {
+            self.last_key = Some(pts);
+        }
+    }
+
+    fn can_be_copied(&self, track: Track) -> bool {
+        let longest = self.gap_max.rescale(self.time_base, NANOS);
+        let short = Duration::from_nanos(u64::try_from(longest).unwrap_or(0)) < LONGEST;
+        match track {
+            Track::Video => self.codec == codec::Id::H264 && self.timed && short,
+            Track::Audio => self.codec == codec::Id::AAC && self.timed,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! One track of the segmenter: gives packets their durations, decides where a segment ends, counts.
+
+use super::super::Error;
+use super::super::fragment::Fragmenter;
+use super::{Event, Sink, TrackSummary};
+use domain::segment::{Span, Track};
+use ffmpeg_next::codec::Parameters;
+use ffmpeg_next::mathematics::Rescale as _;
+use ffmpeg_next::{Packet, Rational};
+use std::time::Duration;
+
+/// A jump of the source longer than this stays a jump: a segment ends before it instead of stretching a sample over it.
+const JUMP: Duration = Duration::from_secs(5);
+
+/// Everything that is fixed when a track is opened.
+pub(super) struct Settings {
+    pub(super) track: Track,
+    pub(super) parameters: Parameters,
+    /// Time base of the packets that will come.
+    pub(super) time_base: Rational,
+    /// First presented moment of the track on the shared clock, in `time_base`, never negative.
+    pub(super) start: i64,
+    pub(super) target: Duration,
+    /// Duration of a packet when nothing follows it and it has none of its own, in `time_base`.
+    pub(super) nominal: i64,
+}
+
+/// A track being cut.
+pub(super) struct Segmenter {
+    track: Track,
+    fragmenter: Fragmenter,
+    from: Rational,
+    to: Rational,
+    start: i64,
+    target: i64,
+    jump: i64,
+    tolerance: i64,
+    nominal: i64,
+    /// The newest packet: it is written when the next one tells how long it lasts.
+    held: Option<Packet>,
+    first_dts: Option<i64>,
+    /// Decode time of the open segment's first packet, once it has one.
+    open: Option<i64>,
+    /// The next cut is at the first sync sample presented here or later, on the shared clock.
+    boundary: i64,
+    last_end: i64,
+    summary: TrackSummary,
+}
+
+impl Segmenter {
+    pub(super) fn open(settings: Settings) -> Result<Segmenter, Error> {
+        let Settings { track, parameters, time_base: from, start, target, nominal } = settings;
+        let mut fragmenter = Fragmenter::open(track, parameters, from)?;
+        let to = fragmenter.time_base();
+        let start = start.rescale(from, to).max(0);
+        fragmenter.set_offset(start.unsigned_abs());
+        let ticks = |duration: Duration| (duration.as_micros() as i64).rescale(Rational(1, 1_000_000), to).max(1);
+        // One millisecond: timestamps of some containers are rounded to it.
+        let tolerance = ticks(Duration::from_millis(1));
+        let timescale = u32::try_from(to.denominator()).unwrap_or(1);
+        let summary = TrackSummary { track, last_index: 0, packets: 0, bytes: 0, start: i64::MAX, end: 0, timescale };
+        let mut segmenter = Segmenter {
+            track,
+            fragmenter,
+            from,
+            to,
+            start,
+            target: ticks(target),
+            jump: ticks(JUMP),
+            tolerance,
+            nominal: nominal.rescale(from, to).max(1),
+            held: None,
+            first_dts: None,
+            open: None,
+            boundary: 0,
+            last_end: i64::MIN,
+            summary,
+        };
+        segmenter.boundary = segmenter.boundary_after(start);
+        Ok(segmenter)
+    }
+
+    /// Takes the next packet in decode order, stamped on the shared clock in the track's time base.
+    pub(super) fn push(&mut self, mut packet: Packet, sink: &mut Sink) -> Result<(), Error> {
+        packet.rescale_ts(self.from, self.to);
+        let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
+            return Err(self.wrong("no timestamp"));
+        };
+        let (pts, dts) = (pts - self.start, dts - self.start);
+        packet.set_pts(Some(pts));
+        packet.set_dts(Some(dts));
+        let mut jumped = false;
+        if let Some(held) = self.held.take() {
+            let delta = dts - held.dts().unwrap_or(dts);
+            if delta <= 0 {
+                return Err(self.wrong("a decode time that does not grow"));
+            }
+            jumped = delta > self.jump && packet.is_key();
+            self.write(held, if jumped { self.nominal } else { delta }, sink)?;
+        }
+        if packet.is_key() && self.open.is_some() && (jumped || pts + self.start + self.tolerance >= self.boundary) {
+            self.cut(sink)?;
+            self.boundary = self.boundary_after(pts + self.start);
+        }
+        self.held = Some(packet);
+        Ok(())
+    }
+
+    /// Writes what is held back and ends the last segment. `None`: the track never had a packet.
+    pub(super) fn finish(mut self, sink: &mut Sink) -> Result<Option<TrackSummary>, Error> {
+        let Some(held) = self.held.take() else { return Ok(None) };
+        let duration = if held.duration() > 0 { held.duration() } else { self.nominal };
+        self.write(held, duration, sink)?;
+        self.cut(sink)?;
+        Ok(Some(self.summary))
+    }
+
+    fn write(&mut self, mut packet: Packet, duration: i64, sink: &mut Sink) -> Result<(), Error> {
+        packet.set_duration(duration);
+        let (pts, dts) = (packet.pts().unwrap_or(0), packet.dts().unwrap_or(0));
+        self.nominal = duration;
+        self.last_end = dts + duration;
+        self.open.get_or_insert(dts);
+        self.summary.packets += 1;
+        // Priming lies before the start and is never presented.
+        self.summary.start = self.summary.start.min(pts.max(0) + self.start);
+        self.summary.end = self.summary.end.max(pts + duration + self.start);
+        self.fragmenter.write(&mut packet)?;
+        if self.first_dts.is_none() {
+            self.first_dts = Some(dts);
+            let bytes = self.fragmenter.flush()?;
+            self.summary.bytes += bytes.len() as u64;
+            return emit(sink, Event::Init { track: self.track, bytes });
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, sink: &mut Sink) -> Result<(), Error> {
+        let (Some(open), Some(first_dts)) = (self.open.take(), self.first_dts) else { return Ok(()) };
+        let bytes = self.fragmenter.flush()?;
+        self.summary.last_index += 1;
+        self.summary.bytes += bytes.len() as u64;
+        let ticks = |value: i64| u64::try_from(value).unwrap_or(0);
+        // The muxer counts decode times from the first packet; the fragmenter adds the track's start.
+        let span = Span {
+            timescale: self.summary.timescale,
+            start: ticks(open - first_dts + self.start),
+            duration: ticks(self.last_end - open),
+        };
+        emit(sink, Event::Segment { track: self.track, index: self.summary.last_index, bytes, span })
+    }
+
+    /// The first multiple of the target that lies after `moment` by more than the tolerance.
+    fn boundary_after(&self, moment: i64) -> i64 {
+        ((moment.max(0) + self.tolerance) / self.target + 1) * self.target
+    }
+
+    fn wrong(&self, what: &'static str) -> Error {
+        Error::Timestamps {
+            track: self.track.as_str(),
+            object: "the source".to_owned(),
+            what,
+            packet: self.summary.packets,
+        }
+    }
+}
+
+fn emit(sink: &mut Sink, event: Event) -> Result<(), Error> {
+    if sink(event).is_break() { Err(Error::Abandoned) } else { Ok(()) }
+}
