@@ -1,0 +1,196 @@
+//! Where the timeline has no samples although it should, and for how long.
+//!
+//! All times are milliseconds on the common axis of the recording, which begins with the first sample of any track.
+//! A stretch that both tracks skip together is a pause and no gap.
+
+use super::{Declaration, TrackView};
+use crate::mux::{Gap, GapCause};
+use crate::segment::Span;
+use std::fmt::Write as _;
+
+/// A jump up to this long is rounding, priming or a late frame, not a gap (milliseconds).
+const JUMP_MS: u64 = 100;
+
+/// No accepted segment is longer (`segment-too-long`), so no missing one was (milliseconds).
+const SEGMENT_MAX_MS: u64 = 10_000;
+
+/// Gaps named one by one in a sentence; the rest are counted, since the sentence is read by a person.
+const NAMED_MAX: usize = 5;
+
+/// A stretch between two neighbouring segments of a track.
+#[derive(Debug, Clone, Copy)]
+struct Break {
+    /// Index before the stretch.
+    after: u32,
+    /// Index behind the stretch; all between are absent.
+    before: u32,
+    from_ms: u64,
+    to_ms: u64,
+    /// The part that absent segments do not account for.
+    excess_ms: u64,
+}
+
+impl Break {
+    fn length_ms(&self) -> u64 {
+        self.to_ms - self.from_ms
+    }
+
+    fn overlap_ms(&self, other: &Break) -> u64 {
+        self.to_ms.min(other.to_ms).saturating_sub(self.from_ms.max(other.from_ms))
+    }
+}
+
+/// Every gap, video before audio, by time.
+pub(super) fn find(views: &[TrackView], declared: Option<&Declaration>) -> Vec<Gap> {
+    let origin_ms = views.iter().filter_map(first_ms).min().unwrap_or(0);
+    let breaks: Vec<Vec<Break>> = views.iter().map(|view| breaks(view, origin_ms)).collect();
+    let end_ms = views.iter().filter_map(last_ms).max().unwrap_or(0).saturating_sub(origin_ms);
+    let mut gaps = Vec::new();
+    for (at, view) in views.iter().enumerate() {
+        let Some((first, start_ms)) =
+            view.present.first_key_value().map(|(index, (_, span))| (*index, span.start_ms()))
+        else {
+            gaps.extend(runs(view, 1, u32::MAX, 0, end_ms));
+            continue;
+        };
+        gaps.extend(runs(view, 1, first, 0, start_ms - origin_ms));
+        for stretch in &breaks[at] {
+            let others = breaks.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, breaks)| breaks);
+            gaps.extend(unexplained(view, stretch, others));
+        }
+        gaps.extend(tail(view, origin_ms, end_ms, declared));
+    }
+    gaps
+}
+
+fn first_ms(view: &TrackView) -> Option<u64> {
+    view.present.first_key_value().map(|(_, (_, span))| span.start_ms())
+}
+
+fn last_ms(view: &TrackView) -> Option<u64> {
+    view.present.last_key_value().map(|(_, (_, span))| span.end_ms())
+}
+
+/// The usual length of a segment of this track: the median, as the last one is often short.
+fn typical_ms(view: &TrackView) -> u64 {
+    let mut lengths: Vec<u64> = view.present.values().map(|(_, span)| span.duration_ms()).collect();
+    lengths.sort_unstable();
+    lengths.get(lengths.len() / 2).copied().unwrap_or(0)
+}
+
+fn breaks(view: &TrackView, origin_ms: u64) -> Vec<Break> {
+    let typical_ms = typical_ms(view);
+    let spans: Vec<_> = view.present.iter().map(|(index, (_, span))| (*index, *span)).collect();
+    let stretch = |pair: &[(u32, Span)]| {
+        let [(after, left), (before, right)] = pair else { return None };
+        let from_ms = left.end_ms().saturating_sub(origin_ms);
+        let to_ms = right.start_ms().saturating_sub(origin_ms).max(from_ms);
+        let absent_ms = u64::from(before - after - 1) * typical_ms;
+        let excess_ms = (to_ms - from_ms).saturating_sub(absent_ms);
+        let known = Break { after: *after, before: *before, from_ms, to_ms, excess_ms };
+        (before - after > 1 || known.length_ms() > JUMP_MS).then_some(known)
+    };
+    spans.windows(2).filter_map(stretch).collect()
+}
+
+/// What of a break is a gap: all of it but the part that every other track skips too.
+fn unexplained<'a>(view: &TrackView, stretch: &Break, others: impl Iterator<Item = &'a Vec<Break>>) -> Vec<Gap> {
+    let absent = u64::from(stretch.before - stretch.after - 1);
+    let shared = |others: &Vec<Break>| {
+        let common = |other: &Break| stretch.excess_ms.min(other.excess_ms).min(stretch.overlap_ms(other));
+        others.iter().map(common).max().unwrap_or(0)
+    };
+    // A track alone skips time with every track there is. Where segments are missing too, only what they cannot have
+    // been is a pause.
+    let alone_ms = stretch.length_ms().saturating_sub(absent * SEGMENT_MAX_MS);
+    let pause_ms = others.map(shared).min().unwrap_or(alone_ms);
+    let pause_ms = if pause_ms > JUMP_MS { pause_ms } else { 0 };
+    let to_ms = stretch.to_ms - pause_ms;
+    if absent > 0 {
+        return runs(view, stretch.after + 1, stretch.before, stretch.from_ms, to_ms);
+    }
+    let jumps = to_ms - stretch.from_ms > JUMP_MS;
+    let gap = Gap { track: view.track, from_ms: stretch.from_ms, to_ms, segments: Vec::new(), cause: GapCause::Jump };
+    jumps.then_some(gap).into_iter().collect()
+}
+
+/// What is missing behind the last segment: the absent indexes, or, when nobody declared the end, the time by which
+/// the track is shorter than the other one if that is a whole segment.
+fn tail(view: &TrackView, origin_ms: u64, end_ms: u64, declared: Option<&Declaration>) -> Vec<Gap> {
+    let Some((last, (_, span))) = view.present.last_key_value() else { return Vec::new() };
+    let from_ms = span.end_ms().saturating_sub(origin_ms);
+    let absent = view.absent.range(last + 1..).count() as u64;
+    if absent > 0 {
+        let told_ms = declared.map_or(0, |declared| declared.duration_ms).max(end_ms).max(from_ms);
+        return runs(view, last + 1, u32::MAX, from_ms, told_ms.min(from_ms.saturating_add(absent * SEGMENT_MAX_MS)));
+    }
+    let short_ms = end_ms.saturating_sub(from_ms);
+    if declared.is_some() || short_ms <= JUMP_MS || short_ms < typical_ms(view) * 9 / 10 {
+        return Vec::new();
+    }
+    vec![Gap { track: view.track, from_ms, to_ms: end_ms, segments: Vec::new(), cause: GapCause::Missing }]
+}
+
+/// One gap for each run of absent indexes of one cause in `first..before`, the time shared out evenly among them.
+fn runs(view: &TrackView, first: u32, before: u32, from_ms: u64, to_ms: u64) -> Vec<Gap> {
+    let absent: Vec<(u32, GapCause)> =
+        view.absent.range(first..before).map(|(index, cause)| (*index, *cause)).collect();
+    let total = absent.len() as u128;
+    let at = |position: usize| {
+        let share = u128::from(to_ms - from_ms) * position as u128 / total.max(1);
+        from_ms + u64::try_from(share).unwrap_or(u64::MAX)
+    };
+    let mut position = 0;
+    let run = |run: &[(u32, GapCause)]| {
+        let (from_ms, to_ms) = (at(position), at(position + run.len()));
+        position += run.len();
+        let segments = run.iter().map(|(index, _)| *index).collect();
+        Gap { track: view.track, from_ms, to_ms, segments, cause: run[0].1 }
+    };
+    absent.chunk_by(|left, right| left.1 == right.1).map(run).collect()
+}
+
+/// The largest share of a track that is missing, by time and by number of segments, 0.0 to 1.0.
+pub(super) fn share(views: &[TrackView], gaps: &[Gap]) -> f64 {
+    let origin_ms = views.iter().filter_map(first_ms).min().unwrap_or(0);
+    let end_ms = views.iter().filter_map(last_ms).max().unwrap_or(0).saturating_sub(origin_ms);
+    let total_ms = gaps.iter().map(|gap| gap.to_ms).max().unwrap_or(0).max(end_ms);
+    let of_track = |view: &TrackView| {
+        let missing_ms: u64 = gaps.iter().filter(|gap| gap.track == view.track).map(Gap::duration_ms).sum();
+        let all = view.absent.len() + view.present.len();
+        let by_number = view.absent.len() as f64 / all.max(1) as f64;
+        (missing_ms as f64 / total_ms.max(1) as f64).max(by_number)
+    };
+    views.iter().map(of_track).fold(0.0, f64::max).min(1.0)
+}
+
+/// Gaps in words: which segments, from when to when, and why.
+pub fn describe(gaps: &[Gap]) -> String {
+    let mut text = String::new();
+    for (position, gap) in gaps.iter().take(NAMED_MAX).enumerate() {
+        let separator = if position == 0 { "" } else { "; " };
+        let _ = write!(text, "{separator}{}", sentence(gap));
+    }
+    if gaps.len() > NAMED_MAX {
+        let _ = write!(text, "; and {} more", gaps.len() - NAMED_MAX);
+    }
+    text
+}
+
+fn sentence(gap: &Gap) -> String {
+    let Gap { track, from_ms, to_ms, segments, cause } = gap;
+    let what = match (segments.first(), segments.last()) {
+        (Some(first), Some(last)) if first != last => format!("{track} segments {first} to {last}"),
+        (Some(only), _) => format!("{track} segment {only}"),
+        (None, _) => format!("{track}"),
+    };
+    let why = match cause {
+        GapCause::Missing if segments.is_empty() => "ends early",
+        GapCause::Missing => "never came",
+        GapCause::Lost => "lost before the store had it",
+        GapCause::Damaged => "damaged",
+        GapCause::Jump => "skips time",
+    };
+    let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
+    format!("{what} {why} ({} s to {} s)", seconds(*from_ms), seconds(*to_ms))
+}

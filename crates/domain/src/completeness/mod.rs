@@ -1,0 +1,315 @@
+//! Is it all there: the verdict on the segments of one recording.
+//!
+//! Declaration, rows and a listing of the bucket are compared; the outcome is a plan, something to wait for, or a reason
+//! why there will be no result. Silence is not an outcome. A `received` segment is never missing: it waits for the store
+//! without deadline, and the deadline counts only what never came. Every index that was declared or acknowledged ends up
+//! in the plan or in its gaps.
+
+mod gaps;
+#[cfg(test)]
+mod tests;
+
+use crate::id::{OwnerId, RecordingId};
+use crate::mux::{Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack};
+use crate::recording::{Policy, Source};
+use crate::segment::{INDEX_MAX, Row, Span, State, Track};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use thiserror::Error;
+
+pub use gaps::describe;
+
+/// What the recorder says it made: the body of the end call, and the column `declared`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Declaration {
+    /// The last index of each track; a track that is not named was not recorded.
+    pub tracks: BTreeMap<Track, Last>,
+    /// Length of the recording in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// The end of one track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Last {
+    /// Index of the last segment; 0 when the track has none.
+    pub last_index: u32,
+}
+
+impl Declaration {
+    /// The last index of `track`; 0 when it has no segment.
+    pub fn last_index(&self, track: Track) -> u32 {
+        self.tracks.get(&track).map_or(0, |last| last.last_index.min(INDEX_MAX))
+    }
+}
+
+/// An object below the recording's `segments/` prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Object {
+    /// The track it belongs to.
+    pub track: Track,
+    /// 0 for the initialization section.
+    pub index: u32,
+    /// Its length in the store.
+    pub size_bytes: u64,
+}
+
+/// How long to wait, and how much may be missing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// How long after the end a declaration is waited for.
+    pub declaration_wait: Duration,
+    /// How long after the end a segment is waited for that never came.
+    pub missing_deadline: Duration,
+    /// Largest share of a track, by time and by number, that gaps may be; 1.0 lets everything pass.
+    pub max_gap_ratio: f64,
+}
+
+impl Default for Limits {
+    /// The numbers of CONTRACTS §3.
+    fn default() -> Limits {
+        Limits {
+            declaration_wait: Duration::from_secs(30),
+            missing_deadline: Duration::from_secs(600),
+            max_gap_ratio: 0.5,
+        }
+    }
+}
+
+/// Everything the verdict depends on.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Whose recording it is.
+    pub owner: OwnerId,
+    /// The recording.
+    pub recording: RecordingId,
+    /// Who writes the segments.
+    pub source: Source,
+    /// What becomes of holes.
+    pub policy: Policy,
+    /// An operator said that the holes do not matter: no policy, no share and no deadline stands in the way.
+    pub accept_gaps: bool,
+    /// Version of the plan that would be frozen.
+    pub version: u32,
+    /// What the recorder says it made.
+    pub declared: Option<Declaration>,
+    /// Every acknowledged segment and initialization section.
+    pub rows: Vec<Row>,
+    /// What the store has.
+    pub objects: Vec<Object>,
+    /// When the end came, by signal or by silence.
+    pub signalled_at: DateTime<Utc>,
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+    /// How long to wait, and how much may be missing.
+    pub limits: Limits,
+}
+
+/// The verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Completeness {
+    /// Nothing is missing.
+    Complete(Plan),
+    /// Something may still come.
+    Waiting {
+        /// What.
+        on: Awaited,
+        /// When the waiting ends; `None` when it has no deadline.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Something is missing for good and the policy lets the recording finish; the plan names every gap.
+    Incomplete(Plan),
+    /// There will be no result.
+    Broken(Broken),
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Awaited {
+    /// The recorder's word on what it made.
+    Declaration,
+    /// Acknowledged bytes on their way into the store.
+    Store,
+    /// Segments that never came, or that the store does not show.
+    Missing,
+}
+
+/// Why there will be no result, for a person. [`Broken::code`] is the word for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Broken {
+    /// Not one segment is there.
+    #[error("nothing was uploaded: not one segment is in the store")]
+    NothingUploaded,
+    /// Segments without the section that makes them readable.
+    #[error("the initialization section of the {track} track is missing, so none of its segments can be read")]
+    MissingInit {
+        /// The track.
+        track: Track,
+    },
+    /// More is missing than the setting allows.
+    #[error("{percent} % of the recording is missing, more than the {limit_percent} % allowed: {gaps}")]
+    TooManyGaps {
+        /// The largest share of a track that is missing.
+        percent: u32,
+        /// The share that is allowed.
+        limit_percent: u32,
+        /// Which, in words.
+        gaps: String,
+    },
+    /// Something is missing and the recording's policy says fail.
+    #[error("the recording has gaps and its policy is to fail: {gaps}")]
+    GapsUnderPolicyFail {
+        /// Which, in words.
+        gaps: String,
+    },
+}
+
+impl Broken {
+    /// The word for programs; never changed.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Broken::NothingUploaded => "nothing-uploaded",
+            Broken::MissingInit { .. } => "missing-init",
+            Broken::TooManyGaps { .. } => "too-many-gaps",
+            Broken::GapsUnderPolicyFail { .. } => "gaps-under-policy-fail",
+        }
+    }
+}
+
+/// One track as rows, declaration and store tell it together.
+struct TrackView {
+    track: Track,
+    /// The initialization section, when the store has it.
+    init: Option<PlanObject>,
+    /// Segments that the store has, ascending.
+    present: BTreeMap<u32, (PlanSegment, Span)>,
+    /// Indexes from 1 to the last one that are not there, and why. Those of cause [`GapCause::Lost`] by their row will
+    /// never come.
+    absent: BTreeMap<u32, GapCause>,
+    /// Something of the track may still come.
+    awaits: bool,
+}
+
+/// Decides whether the recording can be muxed. Pure: the same facts give the same plan.
+pub fn check(seen: &Seen) -> Completeness {
+    if seen.rows.iter().any(|row| row.state == State::Received) {
+        return Completeness::Waiting { on: Awaited::Store, until: None };
+    }
+    let patient = |wait: Duration| {
+        let until = seen.signalled_at + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        (!seen.accept_gaps && seen.now < until).then_some(until)
+    };
+    if let (None, Some(until)) = (&seen.declared, patient(seen.limits.declaration_wait)) {
+        return Completeness::Waiting { on: Awaited::Declaration, until: Some(until) };
+    }
+    let views: Vec<TrackView> = Track::ALL.into_iter().filter_map(|track| view(seen, track)).collect();
+    let nothing = views.iter().all(|view| view.present.is_empty());
+    // A recording of which nobody declares anything and nothing is there has nothing to wait for.
+    let awaits = views.iter().any(|view| view.awaits);
+    if let (true, Some(until)) = (awaits, patient(seen.limits.missing_deadline)) {
+        return Completeness::Waiting { on: Awaited::Missing, until: Some(until) };
+    }
+    if nothing {
+        return Completeness::Broken(Broken::NothingUploaded);
+    }
+    if let Some(view) = views.iter().find(|view| !view.present.is_empty() && view.init.is_none()) {
+        return Completeness::Broken(Broken::MissingInit { track: view.track });
+    }
+    judge(seen, &views)
+}
+
+/// What is missing is missing for good: does the recording finish?
+fn judge(seen: &Seen, views: &[TrackView]) -> Completeness {
+    let gaps = gaps::find(views, seen.declared.as_ref());
+    if gaps.is_empty() {
+        return Completeness::Complete(plan(seen, views, gaps));
+    }
+    if seen.accept_gaps {
+        return Completeness::Incomplete(plan(seen, views, gaps));
+    }
+    if seen.policy == Policy::Fail {
+        return Completeness::Broken(Broken::GapsUnderPolicyFail { gaps: describe(&gaps) });
+    }
+    let share = gaps::share(views, &gaps);
+    if share > seen.limits.max_gap_ratio {
+        let percent = |share: f64| (share * 100.0).round() as u32;
+        return Completeness::Broken(Broken::TooManyGaps {
+            percent: percent(share),
+            limit_percent: percent(seen.limits.max_gap_ratio),
+            gaps: describe(&gaps),
+        });
+    }
+    Completeness::Incomplete(plan(seen, views, gaps))
+}
+
+fn plan(seen: &Seen, views: &[TrackView], gaps: Vec<Gap>) -> Plan {
+    let track = |view: &TrackView| {
+        let init = view.init.filter(|_| !view.present.is_empty())?;
+        let segments = view.present.values().map(|(segment, _)| *segment).collect();
+        Some(PlanTrack { track: view.track, init, segments })
+    };
+    Plan {
+        layout_version: LAYOUT_VERSION,
+        owner: seen.owner.clone(),
+        recording: seen.recording.clone(),
+        version: seen.version,
+        tracks: views.iter().filter_map(track).collect(),
+        gaps,
+        repairs: Vec::new(),
+        tail_confirmed: seen.declared.is_some(),
+    }
+}
+
+/// `None` when the recording has no such track: nothing of it was declared and no media segment of it ever came.
+fn view(seen: &Seen, track: Track) -> Option<TrackView> {
+    let rows: BTreeMap<u32, &Row> =
+        seen.rows.iter().filter(|row| row.track == track).map(|row| (row.index, row)).collect();
+    let declared = seen.declared.as_ref().map_or(0, |declared| declared.last_index(track));
+    let last = rows.keys().next_back().copied().unwrap_or(0).max(declared);
+    if last == 0 {
+        return None;
+    }
+    let sizes: BTreeMap<u32, u64> = seen
+        .objects
+        .iter()
+        .filter(|object| object.track == track)
+        .map(|object| (object.index, object.size_bytes))
+        .collect();
+    let mut view = TrackView { track, init: None, present: BTreeMap::new(), absent: BTreeMap::new(), awaits: false };
+    for index in 0..=last {
+        let found = match rows.get(&index) {
+            None => Err((GapCause::Missing, true)),
+            Some(row) => in_store(row, sizes.get(&index).copied()),
+        };
+        match (index, found) {
+            (0, Ok(row)) => view.init = Some(PlanObject { size_bytes: row.size_bytes, sha256: row.sha256 }),
+            (0, Err(_)) => view.awaits = true,
+            (_, Ok(row)) => match row.span {
+                Some(span) => {
+                    let segment = PlanSegment { index, size_bytes: row.size_bytes, sha256: row.sha256 };
+                    view.present.insert(index, (segment, span));
+                }
+                // Bytes without a place on the time axis are not a segment, whatever they are.
+                None => drop(view.absent.insert(index, GapCause::Damaged)),
+            },
+            (_, Err((cause, may_come))) => {
+                view.absent.insert(index, cause);
+                view.awaits |= may_come;
+            }
+        }
+    }
+    Some(view)
+}
+
+/// The row if its bytes are in the store, else why not and whether they may still come. A listing may lag behind a
+/// write, so an object that is not shown is waited for like a segment that never came.
+fn in_store(row: &Row, size_bytes: Option<u64>) -> Result<&Row, (GapCause, bool)> {
+    match (row.state, size_bytes) {
+        (State::Stored, Some(size)) if size == row.size_bytes => Ok(row),
+        (State::Stored, Some(_)) => Err((GapCause::Damaged, true)),
+        (State::Stored | State::Received, None) => Err((GapCause::Lost, true)),
+        (State::Received, Some(_)) => Err((GapCause::Missing, true)),
+        (State::Lost, _) => Err((GapCause::Lost, false)),
+    }
+}

@@ -1,0 +1,435 @@
+//! Tables and properties of the verdict.
+
+use super::*;
+use crate::id::Sha256;
+use proptest::prelude::*;
+
+const VIDEO_MS: u64 = 2000;
+const AUDIO_MS: u64 = 3000;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn span(start_ms: u64, duration_ms: u64) -> Span {
+    Span { timescale: 1000, start: start_ms, duration: duration_ms }
+}
+
+fn row(track: Track, index: u32, start_ms: u64, duration_ms: u64) -> Row {
+    let size_bytes = 1000 + u64::from(index);
+    let span = (index > 0).then_some(span(start_ms, duration_ms));
+    Row { track, index, state: State::Stored, size_bytes, sha256: Sha256::of(&index.to_be_bytes()), span }
+}
+
+/// Twelve seconds: six video and four audio segments, declared, all in the store, asked an hour after the end.
+fn whole() -> Seen {
+    let video = (0..=6).map(|i| row(Track::Video, i, u64::from(i.max(1) - 1) * VIDEO_MS, VIDEO_MS));
+    let audio = (0..=4).map(|i| row(Track::Audio, i, u64::from(i.max(1) - 1) * AUDIO_MS, AUDIO_MS));
+    let rows: Vec<Row> = video.chain(audio).collect();
+    let objects = rows.iter().map(|row| Object { track: row.track, index: row.index, size_bytes: row.size_bytes });
+    let last = |last_index| Last { last_index };
+    Seen {
+        owner: OwnerId::parse("o").unwrap(),
+        recording: RecordingId::parse("r").unwrap(),
+        source: Source::Spool,
+        policy: Policy::Degrade,
+        accept_gaps: false,
+        version: 1,
+        declared: Some(Declaration {
+            tracks: [(Track::Video, last(6)), (Track::Audio, last(4))].into(),
+            duration_ms: 12_000,
+        }),
+        objects: objects.collect(),
+        rows,
+        signalled_at: at(0),
+        now: at(3600),
+        limits: Limits::default(),
+    }
+}
+
+fn lose(seen: &mut Seen, track: Track, indexes: impl Fn(u32) -> bool) {
+    seen.rows.retain(|row| row.track != track || !indexes(row.index));
+    seen.objects.retain(|object| object.track != track || !indexes(object.index));
+}
+
+fn later(seen: &mut Seen, track: Track, from_index: u32, by_ms: u64) {
+    for row in seen.rows.iter_mut().filter(|row| row.track == track && row.index >= from_index) {
+        row.span = row.span.map(|span| Span { start: span.start + by_ms, ..span });
+    }
+}
+
+fn find(seen: &mut Seen, track: Track, index: u32) -> &mut Row {
+    seen.rows.iter_mut().find(|row| row.track == track && row.index == index).unwrap()
+}
+
+fn words(verdict: &Completeness) -> String {
+    let tracks = |plan: &Plan| {
+        let of = |track: &PlanTrack| {
+            let indexes: Vec<_> = track.segments.iter().map(|segment| segment.index.to_string()).collect();
+            format!("{} {}", track.track, indexes.join(","))
+        };
+        plan.tracks.iter().map(of).collect::<Vec<_>>().join(" | ")
+    };
+    match verdict {
+        Completeness::Complete(plan) => format!("complete: {}; confirmed {}", tracks(plan), plan.tail_confirmed),
+        Completeness::Waiting { on, until } => {
+            format!("waiting: {on:?} {:?}", until.map(|until| (until - at(0)).num_seconds()))
+        }
+        Completeness::Incomplete(plan) => format!("incomplete: {}; {}", tracks(plan), describe(&plan.gaps)),
+        Completeness::Broken(broken) => format!("broken: {}: {broken}", broken.code()),
+    }
+}
+
+fn check_words(change: impl FnOnce(&mut Seen), expected: expect_test::Expect) {
+    let mut seen = whole();
+    change(&mut seen);
+    expected.assert_eq(&words(&check(&seen)));
+}
+
+use expect_test::expect;
+
+#[test]
+fn check_completes_what_is_whole() {
+    check_words(|_| {}, expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed true"]);
+    check_words(
+        |seen| {
+            lose(seen, Track::Audio, |_| true);
+            seen.declared.as_mut().unwrap().tracks.remove(&Track::Audio);
+        },
+        expect!["complete: video 1,2,3,4,5,6; confirmed true"],
+    );
+    check_words(|seen| seen.declared = None, expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed false"]);
+    let later_start = |seen: &mut Seen| later(seen, Track::Audio, 1, 500);
+    check_words(later_start, expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed true"]);
+}
+
+#[test]
+fn check_waits_for_the_store_without_deadline() {
+    let received = |seen: &mut Seen| find(seen, Track::Video, 3).state = State::Received;
+    check_words(received, expect!["waiting: Store None"]);
+}
+
+#[test]
+fn check_waits_for_the_declaration_and_goes_on_without() {
+    let undeclared = |seconds| {
+        move |seen: &mut Seen| {
+            seen.declared = None;
+            seen.now = at(seconds);
+        }
+    };
+    check_words(undeclared(29), expect!["waiting: Declaration Some(30)"]);
+    check_words(undeclared(30), expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed false"]);
+}
+
+#[test]
+fn check_waits_for_what_is_missing_until_the_deadline() {
+    let missing = |seconds| {
+        move |seen: &mut Seen| {
+            lose(seen, Track::Video, |index| index == 3 || index == 4);
+            seen.now = at(seconds);
+        }
+    };
+    check_words(missing(599), expect!["waiting: Missing Some(600)"]);
+    check_words(
+        missing(600),
+        expect!["incomplete: video 1,2,5,6 | audio 1,2,3,4; video segments 3 to 4 never came (4.000 s to 8.000 s)"],
+    );
+}
+
+#[test]
+fn check_treats_a_stored_segment_that_the_store_does_not_show_as_missing() {
+    let unseen = |seconds| {
+        move |seen: &mut Seen| {
+            seen.objects.retain(|object| object.index != 2);
+            seen.objects.iter_mut().filter(|object| object.index == 4).for_each(|object| object.size_bytes = 1);
+            seen.now = at(seconds);
+        }
+    };
+    check_words(unseen(0), expect!["waiting: Missing Some(600)"]);
+    check_words(
+        unseen(600),
+        expect![[
+            r#"incomplete: video 1,3,5,6 | audio 1,3; video segment 2 lost before the store had it (2.000 s to 4.000 s); video segment 4 damaged (6.000 s to 8.000 s); audio segment 2 lost before the store had it (3.000 s to 6.000 s); audio segment 4 damaged (9.000 s to 12.000 s)"#
+        ]],
+    );
+}
+
+#[test]
+fn check_does_not_wait_for_what_is_lost() {
+    check_words(
+        |seen| {
+            find(seen, Track::Audio, 2).state = State::Lost;
+            seen.now = at(0);
+        },
+        expect![
+            "incomplete: video 1,2,3,4,5,6 | audio 1,3,4; audio segment 2 lost before the store had it (3.000 s to 6.000 s)"
+        ],
+    );
+}
+
+#[test]
+fn check_finds_head_and_tail() {
+    check_words(
+        |seen| lose(seen, Track::Video, |index| index == 1),
+        expect!["incomplete: video 2,3,4,5,6 | audio 1,2,3,4; video segment 1 never came (0.000 s to 2.000 s)"],
+    );
+    check_words(
+        |seen| lose(seen, Track::Audio, |index| index == 4),
+        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,2,3; audio segment 4 never came (9.000 s to 12.000 s)"],
+    );
+    check_words(
+        |seen| {
+            lose(seen, Track::Video, |index| index == 6);
+            seen.declared = None;
+        },
+        expect!["incomplete: video 1,2,3,4,5 | audio 1,2,3,4; video ends early (10.000 s to 12.000 s)"],
+    );
+    check_words(
+        |seen| {
+            seen.rows.iter_mut().filter(|row| row.index == 4).for_each(|row| row.state = State::Lost);
+            lose(seen, Track::Video, |index| index == 3);
+            seen.now = at(7200);
+        },
+        expect![
+            "incomplete: video 1,2,5,6 | audio 1,2,3; video segment 3 never came (4.000 s to 6.000 s); video segment 4 lost before the store had it (6.000 s to 8.000 s); audio segment 4 lost before the store had it (9.000 s to 12.000 s)"
+        ],
+    );
+}
+
+#[test]
+fn check_names_a_whole_track_that_never_came() {
+    check_words(
+        |seen| {
+            lose(seen, Track::Audio, |_| true);
+            seen.accept_gaps = true;
+        },
+        expect!["incomplete: video 1,2,3,4,5,6; audio segments 1 to 4 never came (0.000 s to 12.000 s)"],
+    );
+}
+
+#[test]
+fn check_takes_a_jump_of_both_tracks_as_a_pause() {
+    let pause = |video_ms, audio_ms| {
+        move |seen: &mut Seen| {
+            later(seen, Track::Video, 4, video_ms);
+            later(seen, Track::Audio, 3, audio_ms);
+        }
+    };
+    check_words(pause(10_000, 10_000), expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed true"]);
+    check_words(pause(10_000, 10_050), expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed true"]);
+    check_words(
+        pause(0, 3000),
+        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,2,3,4; audio skips time (6.000 s to 9.000 s)"],
+    );
+    check_words(pause(0, 100), expect!["complete: video 1,2,3,4,5,6 | audio 1,2,3,4; confirmed true"]);
+}
+
+#[test]
+fn check_does_not_count_a_pause_as_missing_when_a_segment_at_its_edge_is() {
+    check_words(
+        |seen| {
+            later(seen, Track::Video, 4, 3_600_000);
+            later(seen, Track::Audio, 3, 3_600_000);
+            lose(seen, Track::Audio, |index| index == 3);
+        },
+        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,2,4; audio segment 3 never came (6.000 s to 9.000 s)"],
+    );
+}
+
+#[test]
+fn check_breaks_with_a_reason() {
+    let empty = |seen: &mut Seen| {
+        seen.rows.clear();
+        seen.objects.clear();
+    };
+    check_words(empty, expect!["broken: nothing-uploaded: nothing was uploaded: not one segment is in the store"]);
+    check_words(
+        |seen| {
+            empty(seen);
+            seen.now = at(599);
+        },
+        expect!["waiting: Missing Some(600)"],
+    );
+    check_words(
+        |seen| lose(seen, Track::Audio, |index| index == 0),
+        expect![
+            "broken: missing-init: the initialization section of the audio track is missing, so none of its segments can be read"
+        ],
+    );
+    check_words(
+        |seen| lose(seen, Track::Video, |index| (2..6).contains(&index)),
+        expect![
+            "broken: too-many-gaps: 67 % of the recording is missing, more than the 50 % allowed: video segments 2 to 5 never came (2.000 s to 10.000 s)"
+        ],
+    );
+    check_words(
+        |seen| {
+            lose(seen, Track::Video, |index| index == 2);
+            seen.policy = Policy::Fail;
+        },
+        expect![
+            "broken: gaps-under-policy-fail: the recording has gaps and its policy is to fail: video segment 2 never came (2.000 s to 4.000 s)"
+        ],
+    );
+}
+
+#[test]
+fn check_lets_an_operator_accept_gaps_at_once() {
+    check_words(
+        |seen| {
+            lose(seen, Track::Video, |index| (2..6).contains(&index));
+            seen.policy = Policy::Fail;
+            seen.accept_gaps = true;
+            seen.now = at(0);
+        },
+        expect!["incomplete: video 1,6 | audio 1,2,3,4; video segments 2 to 5 never came (2.000 s to 10.000 s)"],
+    );
+}
+
+/// What happened to one index of a track.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Stored,
+    Received,
+    Lost,
+    Never,
+    ObjectGone,
+    ObjectShort,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        12 => Just(Fate::Stored),
+        1 => Just(Fate::Received),
+        1 => Just(Fate::Lost),
+        2 => Just(Fate::Never),
+        1 => Just(Fate::ObjectGone),
+        1 => Just(Fate::ObjectShort),
+    ]
+}
+
+prop_compose! {
+    fn some_seen()(
+        video in proptest::collection::vec(fate(), 0..12),
+        audio in proptest::collection::vec(fate(), 0..9),
+        declared in proptest::option::of((0u32..14, 0u32..11, 0u64..60_000)),
+        pause_ms in prop_oneof![Just(0u64), 0u64..20_000],
+        (accept_gaps, fail) in (any::<bool>(), any::<bool>()),
+        now_s in 0i64..1200,
+        ratio in prop_oneof![Just(0.5), Just(1.0)],
+    ) -> Seen {
+        let mut seen = whole();
+        seen.rows.clear();
+        seen.objects.clear();
+        for (track, fates, length_ms) in [(Track::Video, video, VIDEO_MS), (Track::Audio, audio, AUDIO_MS)] {
+            for (index, fate) in (0u32..).zip(fates) {
+                let start_ms = u64::from(index.max(1) - 1) * length_ms + if index > 3 { pause_ms } else { 0 };
+                let mut row = row(track, index, start_ms, length_ms);
+                row.state = match fate {
+                    Fate::Received => State::Received,
+                    Fate::Lost => State::Lost,
+                    Fate::Never => continue,
+                    Fate::Stored | Fate::ObjectGone | Fate::ObjectShort => State::Stored,
+                };
+                let size_bytes = if fate == Fate::ObjectShort { 1 } else { row.size_bytes };
+                if matches!(fate, Fate::Stored | Fate::ObjectShort) {
+                    seen.objects.push(Object { track, index, size_bytes });
+                }
+                seen.rows.push(row);
+            }
+        }
+        seen.declared = declared.map(|(video, audio, duration_ms)| Declaration {
+            tracks: [(Track::Video, Last { last_index: video }), (Track::Audio, Last { last_index: audio })].into(),
+            duration_ms,
+        });
+        seen.accept_gaps = accept_gaps;
+        seen.policy = if fail { Policy::Fail } else { Policy::Degrade };
+        seen.now = at(now_s);
+        seen.limits.max_gap_ratio = ratio;
+        seen
+    }
+}
+
+fn planned(verdict: &Completeness) -> Option<&Plan> {
+    match verdict {
+        Completeness::Complete(plan) | Completeness::Incomplete(plan) => Some(plan),
+        Completeness::Waiting { .. } | Completeness::Broken(_) => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// R-10, and never `Complete` with a hole.
+    #[test]
+    fn check_puts_every_index_into_the_plan_or_its_gaps(seen in some_seen()) {
+        let verdict = check(&seen);
+        let Some(plan) = planned(&verdict) else { return Ok(()) };
+        prop_assert_eq!(matches!(verdict, Completeness::Complete(_)), plan.gaps.is_empty());
+        for track in Track::ALL {
+            let in_plan: Vec<u32> = plan.tracks.iter().filter(|planned| planned.track == track)
+                .flat_map(|planned| planned.segments.iter().map(|segment| segment.index)).collect();
+            let in_gaps: Vec<u32> = plan.gaps.iter().filter(|gap| gap.track == track)
+                .flat_map(|gap| gap.segments.clone()).collect();
+            let mut all = [in_plan.clone(), in_gaps].concat();
+            all.sort_unstable();
+            let declared = seen.declared.as_ref().map_or(0, |declared| declared.last_index(track));
+            let last = seen.rows.iter().filter(|row| row.track == track).map(|row| row.index).max().unwrap_or(0);
+            prop_assert_eq!(all, (1..=declared.max(last)).collect::<Vec<_>>());
+            for index in in_plan {
+                let row = seen.rows.iter().find(|row| row.track == track && row.index == index).unwrap();
+                prop_assert_eq!(row.state, State::Stored);
+                let size_bytes = row.size_bytes;
+                let object = Object { track, index, size_bytes };
+                prop_assert!(seen.objects.contains(&object));
+            }
+        }
+        for gap in &plan.gaps {
+            prop_assert!(gap.from_ms <= gap.to_ms, "{gap:?}");
+        }
+    }
+
+    /// Time only ends the waiting: what is decided stays decided, and waiting never outlives what it named.
+    #[test]
+    fn check_is_steady_in_time(seen in some_seen(), wait_s in 0i64..3600) {
+        let before = check(&seen);
+        let mut seen_later = seen.clone();
+        seen_later.now = seen.now + TimeDelta::seconds(wait_s);
+        let after = check(&seen_later);
+        match before {
+            Completeness::Waiting { until: Some(until), .. } => {
+                prop_assert!(until > seen.now);
+                let still = matches!(after, Completeness::Waiting { on: Awaited::Declaration | Awaited::Missing, .. });
+                prop_assert!(still || seen_later.now >= until);
+            }
+            decided => prop_assert_eq!(decided, after),
+        }
+    }
+
+    /// A segment that comes after all makes nothing worse.
+    #[test]
+    fn check_is_monotone_in_what_is_stored(seen in some_seen(), pick in any::<prop::sample::Index>()) {
+        let absent: Vec<(usize, u32)> = seen.rows.iter().enumerate()
+            .filter(|(_, row)| row.index > 0 && row.state != State::Received)
+            .map(|(at, row)| (at, row.index)).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let (at, _) = absent[pick.index(absent.len())];
+        let mut better = seen.clone();
+        let row = &mut better.rows[at];
+        row.state = State::Stored;
+        let object = Object { track: row.track, index: row.index, size_bytes: row.size_bytes };
+        better.objects.retain(|other| (other.track, other.index) != (object.track, object.index));
+        better.objects.push(object);
+        let missing = |plan: &Plan| plan.gaps.iter().map(|gap| gap.segments.len()).sum::<usize>();
+        match (check(&seen), check(&better)) {
+            (Completeness::Complete(left), Completeness::Complete(right)) => prop_assert_eq!(left, right),
+            (Completeness::Incomplete(left), Completeness::Incomplete(right)) => {
+                prop_assert!(missing(&right) <= missing(&left));
+            }
+            (Completeness::Complete(_), worse) => prop_assert!(false, "{worse:?}"),
+            _ => {}
+        }
+    }
+}
