@@ -53,6 +53,8 @@ DECLARE
   holder queue.job%ROWTYPE;
   born timestamptz;
   due boolean := coalesce(enqueue.run_at <= now(), true);
+  -- A caller that wakes the workers itself after its commit says so: a commit that notifies takes a lock all such commits share.
+  loud boolean := coalesce(current_setting('queue.quiet', true), '') <> 'on';
 BEGIN
   SELECT * INTO rule FROM queue.kind k WHERE k.kind = enqueue.kind;
   IF NOT FOUND THEN
@@ -95,7 +97,7 @@ BEGIN
         DELETE FROM queue.job j WHERE j.id = enqueue.id;
       ELSE
         inserted := true;
-        IF due THEN
+        IF due AND loud THEN
           PERFORM pg_notify('queue_ready', enqueue.queue);
         END IF;
       END IF;
@@ -125,7 +127,7 @@ BEGIN
        WHERE j.id = holder.id
          AND (j.state = 1 OR (j.state = 4 AND j.unique_key LIKE 'check:%'))
          AND (due OR j.run_at > enqueue.run_at);
-      IF FOUND AND due THEN
+      IF FOUND AND due AND loud THEN
         PERFORM pg_notify('queue_ready', holder.queue);
       END IF;
     END IF;

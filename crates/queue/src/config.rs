@@ -1,0 +1,62 @@
+//! How the engine is timed. The caller reads the environment; this is the result.
+
+use std::time::Duration;
+
+/// Timings and names of one worker process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How long a lease lasts from a heartbeat (15 s): a dead worker's jobs restart after it plus one rescue round.
+    pub lease: Duration,
+    /// Time between heartbeats (5 s): two may be missed before the lease is in doubt.
+    pub beat: Duration,
+    /// How long before the end of the lease this process stops trusting it (3 s).
+    pub fence_margin: Duration,
+    /// Longest time between two looks at the table when no wake-up comes (1 s, jittered by a fifth).
+    pub poll: Duration,
+    /// Time between rescue rounds (5 s, jittered by a fifth).
+    pub rescue: Duration,
+    /// Bound of one database call (3 s); shorter than the beat.
+    pub call: Duration,
+    /// What a handler is given to stop after it was told to (5 s), before it is dropped.
+    pub grace: Duration,
+    /// Least delay of a snooze that is not zero (100 ms): a handler must not spin through the table.
+    pub snooze_min: Duration,
+    /// Age at which finished jobs and attempts are dropped, by whole days (14 d).
+    pub keep: Duration,
+    /// Listen for wake-ups. Off behind a pooler in transaction mode; the poll then does all.
+    pub listen: bool,
+    /// Do the rounds that any one worker must do: rescue, promotion, schedule, partitions.
+    pub upkeep: bool,
+    /// Name of the pod or host, for people.
+    pub pod: Option<String>,
+    /// Name of the node, for people.
+    pub node: Option<String>,
+    /// Version of the program, for people.
+    pub version: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            lease: Duration::from_secs(15),
+            beat: Duration::from_secs(5),
+            fence_margin: Duration::from_secs(3),
+            poll: Duration::from_secs(1),
+            rescue: Duration::from_secs(5),
+            call: Duration::from_secs(3),
+            grace: Duration::from_secs(5),
+            snooze_min: Duration::from_millis(100),
+            keep: Duration::from_secs(14 * 24 * 3600),
+            listen: true,
+            upkeep: true,
+            pod: None,
+            node: None,
+            version: None,
+        }
+    }
+}
+
+/// Spreads a wait by a fifth to both sides, so that processes started together do not stay together.
+pub(crate) fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(0.8 + 0.4 * rand::random::<f64>())
+}
