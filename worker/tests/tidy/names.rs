@@ -19,8 +19,9 @@ const NOUNS: [&str; 13] = [
     "utility",
 ];
 
-/// Names that a contract has chosen: the setting `storage.service` says which kind of store it is.
-const CHOSEN: [(&str, &str); 1] = [("worker/src/storage/", "Service")];
+/// Nouns that others have chosen: the setting `storage.service` says which kind of store it is, and what runs an attempt
+/// is a `Service` of tower.
+const CHOSEN: [(&str, &str); 2] = [("worker/src/storage/", "Service"), ("crates/queue/src/apalis/", "Service")];
 
 /// What is followed by a name that its author chose.
 const DECLARATIONS: [&str; 5] = ["struct", "enum", "trait", "union", "mod"];
@@ -63,7 +64,7 @@ pub(crate) fn glossary(sources: &[Source]) -> Vec<Finding> {
         for keyword in DECLARATIONS {
             for at in whole_words(&source.code, keyword) {
                 let name = identifier(&source.code, at + keyword.len());
-                let chosen = CHOSEN.iter().any(|(room, word)| source.path.starts_with(room) && *word == name);
+                let chosen = CHOSEN.iter().any(|(room, word)| source.path.starts_with(room) && name.ends_with(word));
                 if banned(name) && !chosen {
                     findings.push(source.finding(at, format!("{keyword} {name}")));
                 }
