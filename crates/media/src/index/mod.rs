@@ -1,0 +1,426 @@
+//! The sample index of one segment: where its samples lie, when they are decoded and shown, which of them are sync.
+//!
+//! It is made once, when the segment is accepted, and kept beside the segment's row as a few bytes a sample, so that
+//! a result can be laid out without reading any segment. The first byte is the version of the form.
+//! Reading is bounded: the bytes are checked whole before the first sample is given out, nothing is expanded, and
+//! bytes from a stranger cost at most their own length and [`SAMPLES_MAX`] steps.
+
+#![forbid(unsafe_code)]
+
+mod column;
+mod pack;
+mod varint;
+
+pub use pack::{Builder, Refused};
+
+use column::Column;
+use domain::retry::{Classify, Fault};
+use thiserror::Error;
+
+/// Most samples of one segment: 20 s of uncompressed sound at 48 kHz, one sample each.
+pub const SAMPLES_MAX: u32 = 1 << 20;
+
+/// Largest decode time and byte offset. Sums of them stay far inside 64 bits.
+pub(crate) const TIME_MAX: u64 = 1 << 60;
+
+const VERSION: u8 = 1;
+
+/// One sample of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Length of its bytes.
+    pub size_bytes: u32,
+    /// How long it lasts, in units of the track's timescale.
+    pub duration: u32,
+    /// Presentation time minus decode time, in units of the track's timescale.
+    pub composition_offset: i32,
+    /// Decoding can begin here.
+    pub sync: bool,
+}
+
+/// What an index amounts to. Times are in units of the track's timescale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Decode time of the first sample.
+    pub start: u64,
+    /// First unit after the last sample.
+    pub end: u64,
+    /// Number of samples; at least 1.
+    pub samples: u32,
+    /// Number of fragments that have samples.
+    pub fragments: u32,
+    /// Sum of the sample sizes.
+    pub payload_bytes: u64,
+    /// Longest single sample.
+    pub sample_duration_max: u32,
+    /// Decoding can begin at the first sample.
+    pub starts_with_sync: bool,
+}
+
+impl Summary {
+    fn starting(start: u64, starts_with_sync: bool) -> Summary {
+        let (samples, fragments, payload_bytes, sample_duration_max) = (0, 0, 0, 0);
+        Summary { start, end: start, samples, fragments, payload_bytes, sample_duration_max, starts_with_sync }
+    }
+
+    fn add(&mut self, sample: &Sample) {
+        self.samples += 1;
+        self.payload_bytes += u64::from(sample.size_bytes);
+        self.sample_duration_max = self.sample_duration_max.max(sample.duration);
+    }
+}
+
+/// The bytes are not a sample index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Damaged {
+    /// Made by a build that knows another form.
+    #[error("the sample index has version {found}, this build reads version {VERSION}")]
+    Version {
+        /// The first byte.
+        found: u8,
+    },
+    /// Cut off, or numbers that contradict one another.
+    #[error("the sample index is damaged")]
+    Bytes,
+}
+
+impl Classify for Damaged {
+    fn fault(&self) -> Fault {
+        Fault::Permanent
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Damaged::Version { .. } => "index-version",
+            Damaged::Bytes => "index-damaged",
+        }
+    }
+}
+
+/// A packed index, checked and ready to be read as often as wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexReader<'a> {
+    fragments: &'a [u8],
+    summary: Summary,
+}
+
+impl<'a> IndexReader<'a> {
+    /// Checks the bytes whole; afterwards reading cannot fail.
+    pub fn open(packed: &'a [u8]) -> Result<IndexReader<'a>, Damaged> {
+        let (&version, mut rest) = packed.split_first().ok_or(Damaged::Bytes)?;
+        if version != VERSION {
+            return Err(Damaged::Version { found: version });
+        }
+        let count = varint::read(&mut rest).ok_or(Damaged::Bytes)?;
+        let summary = check(rest, count).ok_or(Damaged::Bytes)?;
+        Ok(IndexReader { fragments: rest, summary })
+    }
+
+    /// What the index amounts to.
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// The fragments, in the order of the segment.
+    pub fn fragments(&self) -> Fragments<'a> {
+        Fragments { rest: self.fragments, left: u64::from(self.summary.fragments), before: 0 }
+    }
+}
+
+/// Reads every fragment once, run by run.
+fn check(rest: &[u8], count: u64) -> Option<Summary> {
+    let mut fragments = Fragments { rest, left: count, before: 0 };
+    let mut summary: Option<Summary> = None;
+    let mut started = 0;
+    while fragments.left > 0 {
+        let fragment = fragments.read().filter(|fragment| fragment.tfdt >= started)?;
+        started = fragment.tfdt;
+        let first = fragment.samples().next()?;
+        let summary = summary.get_or_insert(Summary::starting(fragment.tfdt, first.sync));
+        summary.samples = summary.samples.checked_add(fragment.count).filter(|&all| all <= SAMPLES_MAX)?;
+        summary.fragments += 1;
+        summary.payload_bytes += fragment.payload_bytes;
+        summary.sample_duration_max = summary.sample_duration_max.max(fragment.duration_max);
+        summary.end = summary.end.max(fragment.end);
+    }
+    if !fragments.rest.is_empty() {
+        return None;
+    }
+    summary
+}
+
+/// The fragments of an index, in order.
+#[derive(Debug, Clone)]
+pub struct Fragments<'a> {
+    rest: &'a [u8],
+    left: u64,
+    before: u64,
+}
+
+impl<'a> Fragments<'a> {
+    fn read(&mut self) -> Option<Fragment<'a>> {
+        let rest = &mut self.rest;
+        let step = varint::unzigzag(varint::read(rest)?);
+        let tfdt = self.before.checked_add_signed(step).filter(|&tfdt| tfdt <= TIME_MAX)?;
+        let count = varint::read(rest)?;
+        if count == 0 || count > u64::from(SAMPLES_MAX) {
+            return None;
+        }
+        let durations = Column::open(rest, count)?;
+        let duration = total(durations.clone(), rest, |value| value <= u64::from(u32::MAX))?;
+        let compositions = Column::open(rest, count)?;
+        total(compositions.clone(), rest, |value| i32::try_from(varint::unzigzag(value)).is_ok())?;
+        let syncs = Column::open(rest, count)?;
+        total(syncs.clone(), rest, |value| value <= 1)?;
+        let sizes = Column::open(rest, count)?;
+        let payload = total(sizes.clone(), rest, |value| value <= u64::from(u32::MAX))?;
+        let ranges = Ranges::open(rest, sizes.clone(), count)?;
+        let end = tfdt.checked_add(duration.sum).filter(|&end| end <= TIME_MAX)?;
+        self.before = end;
+        self.left -= 1;
+        let (count, duration_max, payload_bytes) = (count as u32, duration.max as u32, payload.sum);
+        Some(Fragment { tfdt, end, count, duration_max, payload_bytes, durations, compositions, syncs, sizes, ranges })
+    }
+}
+
+impl<'a> Iterator for Fragments<'a> {
+    type Item = Fragment<'a>;
+
+    fn next(&mut self) -> Option<Fragment<'a>> {
+        if self.left == 0 { None } else { self.read() }
+    }
+}
+
+struct Total {
+    sum: u64,
+    max: u64,
+}
+
+/// Reads a column to its end, moves `rest` behind it and adds its values up.
+fn total<'a>(mut column: Column<'a>, rest: &mut &'a [u8], fits: impl Fn(u64) -> bool) -> Option<Total> {
+    let mut total = Total { sum: 0, max: 0 };
+    while let Some((value, count)) = column.run() {
+        if !fits(value) {
+            return None;
+        }
+        total.sum = total.sum.checked_add(value.checked_mul(count)?)?;
+        total.max = total.max.max(value);
+    }
+    *rest = column.rest();
+    column.is_done().then_some(total)
+}
+
+/// Samples that were written together, one `traf` of the segment.
+#[derive(Debug, Clone)]
+pub struct Fragment<'a> {
+    /// Decode time of the first sample, in units of the track's timescale.
+    pub tfdt: u64,
+    /// First unit after the last sample.
+    pub end: u64,
+    /// Number of samples; at least 1.
+    pub count: u32,
+    /// Sum of the sample sizes.
+    pub payload_bytes: u64,
+    duration_max: u32,
+    durations: Column<'a>,
+    compositions: Column<'a>,
+    syncs: Column<'a>,
+    sizes: Column<'a>,
+    ranges: Ranges<'a>,
+}
+
+impl<'a> Fragment<'a> {
+    /// The samples, in decode order.
+    pub fn samples(&self) -> Samples<'a> {
+        let (durations, compositions) = (self.durations.clone(), self.compositions.clone());
+        Samples { durations, compositions, syncs: self.syncs.clone(), sizes: self.sizes.clone() }
+    }
+
+    /// Where the samples lie in the object, in decode order.
+    pub fn ranges(&self) -> Ranges<'a> {
+        self.ranges.clone()
+    }
+}
+
+/// The samples of a fragment, in decode order.
+#[derive(Debug, Clone)]
+pub struct Samples<'a> {
+    durations: Column<'a>,
+    compositions: Column<'a>,
+    syncs: Column<'a>,
+    sizes: Column<'a>,
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Sample;
+
+    fn next(&mut self) -> Option<Sample> {
+        Some(Sample {
+            size_bytes: self.sizes.next()? as u32,
+            duration: self.durations.next()? as u32,
+            composition_offset: varint::unzigzag(self.compositions.next()?) as i32,
+            sync: self.syncs.next()? == 1,
+        })
+    }
+}
+
+/// Bytes of the object that hold samples without a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// First byte, from the start of the object.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: u64,
+    /// Number of samples in it; at least 1.
+    pub samples: u32,
+}
+
+/// The ranges of a fragment, in decode order.
+#[derive(Debug, Clone)]
+pub struct Ranges<'a> {
+    rest: &'a [u8],
+    left: u64,
+    behind: u64,
+    sizes: Column<'a>,
+}
+
+impl<'a> Ranges<'a> {
+    /// Opens the ranges and moves `rest` behind them; `None` unless they hold every sample.
+    fn open(rest: &mut &'a [u8], sizes: Column<'a>, count: u64) -> Option<Ranges<'a>> {
+        let left = varint::read(rest)?;
+        let ranges = Ranges { rest, left, behind: 0, sizes };
+        let mut reading = ranges.clone();
+        let mut samples = 0;
+        for _ in 0..left {
+            samples += u64::from(reading.next()?.samples);
+        }
+        *rest = reading.rest;
+        (samples == count).then_some(ranges)
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = Range;
+
+    fn next(&mut self) -> Option<Range> {
+        self.left = self.left.checked_sub(1)?;
+        let step = varint::unzigzag(varint::read(&mut self.rest)?);
+        let offset = self.behind.checked_add_signed(step).filter(|&offset| offset <= TIME_MAX)?;
+        let samples = varint::read(&mut self.rest)?;
+        let mut len = 0;
+        for _ in 0..samples {
+            len += self.sizes.next()?;
+        }
+        self.behind = offset + len;
+        let samples = u32::try_from(samples).ok().filter(|&samples| samples > 0)?;
+        Some(Range { offset, len, samples })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Run = (u64, Vec<Sample>);
+
+    fn sample() -> impl Strategy<Value = Sample> {
+        let size = prop_oneof![0..40u32, 0..100_000u32, any::<u32>()];
+        let duration = prop_oneof![Just(512u32), 0..2000u32, any::<u32>()];
+        let offset = prop_oneof![Just(0i32), (-4..8i32).prop_map(|n| n * 512), any::<i32>()];
+        (size, duration, offset, any::<bool>()).prop_map(|(size_bytes, duration, composition_offset, sync)| Sample {
+            size_bytes,
+            duration,
+            composition_offset,
+            sync,
+        })
+    }
+
+    fn fragment() -> impl Strategy<Value = (u64, Vec<Run>)> {
+        let run = (0..1u64 << 40, prop::collection::vec(sample(), 1..20));
+        (0..1u64 << 50, prop::collection::vec(run, 1..4))
+    }
+
+    fn fragments() -> impl Strategy<Value = Vec<(u64, Vec<Run>)>> {
+        prop::collection::vec(fragment(), 1..4).prop_map(|mut fragments| {
+            fragments.sort_by_key(|fragment| fragment.0);
+            fragments
+        })
+    }
+
+    fn pack(fragments: &[(u64, Vec<Run>)]) -> (Vec<u8>, Summary) {
+        let mut builder = Builder::default();
+        for (tfdt, runs) in fragments {
+            builder.begin_fragment(*tfdt).unwrap();
+            for (offset, samples) in runs {
+                builder.begin_run(*offset).unwrap();
+                samples.iter().for_each(|&sample| builder.sample(sample).unwrap());
+            }
+        }
+        builder.finish().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn index_reads_back(fragments in fragments()) {
+            let (packed, summary) = pack(&fragments);
+            let reader = IndexReader::open(&packed).unwrap();
+            prop_assert_eq!(reader.summary(), summary);
+            let read: Vec<_> = reader.fragments().map(|fragment| {
+                let mut samples = fragment.samples();
+                let runs = fragment.ranges().map(|range| {
+                    let run: Vec<_> = samples.by_ref().take(range.samples as usize).collect();
+                    let len: u64 = run.iter().map(|sample| u64::from(sample.size_bytes)).sum();
+                    assert_eq!(len, range.len);
+                    (range.offset, run)
+                });
+                (fragment.tfdt, runs.collect::<Vec<_>>())
+            }).collect();
+            prop_assert_eq!(read, fragments);
+        }
+
+        #[test]
+        fn index_of_a_stranger_is_refused_or_consistent(
+            fragments in fragments(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+        ) {
+            let (mut packed, _) = pack(&fragments);
+            let at = at.index(packed.len());
+            packed[at] = byte;
+            if cut {
+                packed.truncate(at);
+            }
+            if let Ok(reader) = IndexReader::open(&packed) {
+                let samples: usize = reader.fragments().map(|fragment| fragment.samples().count()).sum();
+                prop_assert_eq!(samples, reader.summary().samples as usize);
+            }
+        }
+
+        #[test]
+        fn index_of_noise_never_panics(mut noise in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = IndexReader::open(&noise);
+            noise.splice(0..0, [VERSION, 1]);
+            let _ = IndexReader::open(&noise);
+        }
+    }
+
+    #[test]
+    fn index_of_another_version_is_refused() {
+        assert_eq!(IndexReader::open(&[2, 1]).unwrap_err(), Damaged::Version { found: 2 });
+        assert_eq!(IndexReader::open(&[]).unwrap_err(), Damaged::Bytes);
+        assert_eq!(IndexReader::open(&[VERSION, 0]).unwrap_err(), Damaged::Bytes);
+    }
+
+    #[test]
+    fn index_of_a_million_equal_samples_is_small() {
+        let sample = Sample { size_bytes: 4, duration: 1, composition_offset: 0, sync: true };
+        let (packed, summary) = pack(&[(0, vec![(100, vec![sample; SAMPLES_MAX as usize])])]);
+        assert!(packed.len() < 40, "{}", packed.len());
+        assert_eq!(summary.samples, SAMPLES_MAX);
+        let mut builder = Builder::default();
+        builder.begin_fragment(0).unwrap();
+        for _ in 0..SAMPLES_MAX {
+            builder.sample(sample).unwrap();
+        }
+        assert_eq!(builder.sample(sample), Err(Refused::TooManySamples));
+    }
+}

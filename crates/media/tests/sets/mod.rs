@@ -1,0 +1,122 @@
+//! Sets of segments made by FFmpeg's own muxers, in the layout of a recording.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder with `video/` and `audio/`, gone when dropped.
+pub struct Set {
+    folder: tempfile::TempDir,
+}
+
+/// How one track is encoded and segmented. Every entry is FFmpeg's own option.
+#[derive(Clone, Copy)]
+pub struct Lane<'a> {
+    /// Source and options before the encoder, without `-i` of other lanes.
+    pub input: &'a [&'a str],
+    /// Encoder and its options.
+    pub encode: &'a [&'a str],
+    /// Options of the dash muxer beyond those of every lane.
+    pub mux: &'a [&'a str],
+}
+
+/// 30 frames a second with B-frames, a sync sample every two seconds.
+pub const H264: Lane<'_> = Lane {
+    input: &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"],
+    encode: &[
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-g",
+        "60",
+        "-sc_threshold",
+        "0",
+        "-bf",
+        "2",
+        "-pix_fmt",
+        "yuv420p",
+    ],
+    mux: &[],
+};
+
+/// AAC at 48 kHz.
+pub const AAC: Lane<'_> = Lane {
+    input: &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"],
+    encode: &["-c:a", "aac", "-b:a", "96k", "-ac", "2"],
+    mux: &[],
+};
+
+impl Set {
+    /// A folder without tracks.
+    pub fn empty() -> Set {
+        Set { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Both tracks of `seconds` each.
+    pub fn of(video: Option<Lane<'_>>, audio: Option<Lane<'_>>, seconds: &str) -> Set {
+        let set = Set::empty();
+        if let Some(lane) = video {
+            set.add("video", lane, seconds);
+        }
+        if let Some(lane) = audio {
+            set.add("audio", lane, seconds);
+        }
+        set
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Encodes one lane into `track/`.
+    pub fn add(&self, track: &str, lane: Lane<'_>, seconds: &str) {
+        let folder = self.path().join(track);
+        fs::create_dir_all(&folder).unwrap();
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.current_dir(&folder).args(["-v", "error", "-nostdin", "-bitexact"]).args(lane.input);
+        ffmpeg.args(["-t", seconds]).args(lane.encode).args(["-f", "dash", "-dash_segment_type", "mp4"]);
+        ffmpeg.args(["-seg_duration", "2", "-use_template", "1", "-use_timeline", "1"]);
+        ffmpeg.args(["-init_seg_name", "init.mp4", "-media_seg_name", "segment_$Number%03d$.m4s"]);
+        ffmpeg.args(lane.mux).arg("manifest.mpd");
+        run(&mut ffmpeg);
+    }
+
+    /// Path of the segment `index` of `track`; 0 is the initialization section.
+    pub fn segment(&self, track: &str, index: u32) -> PathBuf {
+        let name = if index == 0 { "init.mp4".to_owned() } else { format!("segment_{index:03}.m4s") };
+        self.path().join(track).join(name)
+    }
+
+    /// Bytes of the segment `index` of `track`.
+    pub fn bytes(&self, track: &str, index: u32) -> Vec<u8> {
+        fs::read(self.segment(track, index)).unwrap()
+    }
+
+    /// Indexes of the media segments that are there, ascending.
+    pub fn indexes(&self, track: &str) -> Vec<u32> {
+        (1..).take_while(|&index| self.segment(track, index).exists()).collect()
+    }
+
+    /// The initialization section and all segments of a track, one after the other, as a file that FFmpeg reads.
+    pub fn concat(&self, track: &str) -> PathBuf {
+        let mut bytes = self.bytes(track, 0);
+        for index in self.indexes(track) {
+            bytes.extend(self.bytes(track, index));
+        }
+        let path = self.path().join(format!("{track}.mp4"));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+/// Runs a command to a good end and gives what it wrote to standard output.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {complaints}");
+    String::from_utf8(output.stdout).unwrap()
+}
