@@ -37,21 +37,23 @@ has_postgres() {
   has pg_config && [ -x "$(pg_config --bindir)/initdb" ]
 }
 
-# Major 59 of libavcodec is FFmpeg 5, the oldest that the bindings are built against here.
+# The versions of FFmpeg 5.1, the oldest that the bindings and the tests are held against.
 has_ffmpeg_libraries() {
-  has pkg-config && pkg-config --exists 'libavcodec >= 59' 'libavformat >= 59' 'libavutil >= 57' 'libswscale >= 6' \
-    'libswresample >= 4'
+  has pkg-config && pkg-config --exists 'libavcodec >= 59.37' 'libavformat >= 59.27' 'libavutil >= 57.28' \
+    'libswscale >= 6.7' 'libswresample >= 4.7'
 }
 
 # The bindings to FFmpeg are generated at build time by libclang, which is loaded by path and so not found by pkg-config.
+# The library alone is not enough: without clang's own headers it does not find stddef.h.
 has_libclang() {
   [ -n "${LIBCLANG_PATH:-}" ] && return 0
-  any_file /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang*.so* /usr/lib/libclang*.so* \
-    /Library/Developer/CommandLineTools/usr/lib/libclang.dylib /opt/homebrew/opt/llvm/lib/libclang.dylib \
-    /usr/local/opt/llvm/lib/libclang.dylib /Applications/Xcode.app/Contents/Developer/Toolchains/*/usr/lib/libclang.dylib
+  any_file /Library/Developer/CommandLineTools/usr/lib/libclang.dylib /opt/homebrew/opt/llvm/lib/libclang.dylib \
+    /usr/local/opt/llvm/lib/libclang.dylib \
+    /Applications/Xcode.app/Contents/Developer/Toolchains/*/usr/lib/libclang.dylib && return 0
+  any_file /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang*.so* /usr/lib/libclang*.so* &&
+    any_file /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h
 }
 
-# Fills `missing` (words for a person), `debian` and `brew` (packages) with what is not there.
 missing=()
 debian=()
 brew=()
@@ -62,17 +64,23 @@ lacks() {
   for package in $3; do brew+=("$package"); done
 }
 
-if ! has cc && ! has gcc && ! has clang; then
-  lacks "a C compiler" "gcc libc6-dev" ""
-fi
-has pkg-config || lacks "pkg-config" "pkg-config" "pkgconf"
-has_ffmpeg_libraries || lacks "FFmpeg's libraries (5.1 or newer)" \
-  "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev" "ffmpeg"
-has_libclang || lacks "libclang" "libclang-dev" "llvm"
-has_postgres || lacks "PostgreSQL's server" "postgresql" "postgresql@17"
-if [ "$scope" = test ] && ! { has ffmpeg && has ffprobe; }; then
-  lacks "the ffmpeg and ffprobe commands" "ffmpeg" "ffmpeg"
-fi
+# Fills `missing` (words for a person), `debian` and `brew` (packages) with what is not there.
+look() {
+  missing=() debian=() brew=()
+  if ! has cc && ! has gcc && ! has clang; then
+    lacks "a C compiler" "gcc libc6-dev" ""
+  fi
+  has pkg-config || lacks "pkg-config" "pkg-config" "pkgconf"
+  has_ffmpeg_libraries || lacks "FFmpeg's libraries (5.1 or newer)" \
+    "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev" "ffmpeg"
+  has_libclang || lacks "libclang" "libclang-dev" "llvm"
+  has_postgres || lacks "PostgreSQL's server" "postgresql" "postgresql@17"
+  if [ "$scope" = test ] && ! { has ffmpeg && has ffprobe; }; then
+    lacks "the ffmpeg and ffprobe commands" "ffmpeg" "ffmpeg"
+  fi
+  list=$(printf ', %s' "${missing[@]:-}")
+  list=${list:2}
+}
 
 if ! has cargo; then
   say "Spool is built with Rust, and there is no cargo on PATH."
@@ -80,10 +88,8 @@ if ! has cargo; then
   exit 7
 fi
 
+look
 [ "${#missing[@]}" -eq 0 ] && exit 0
-
-list=$(printf ', %s' "${missing[@]}")
-list=${list:2}
 
 if [ "$(uname -s)" = Darwin ]; then
   say "Missing: $list. Install with: brew install $(printf '%s\n' "${brew[@]}" | sort -u | tr '\n' ' ')"
@@ -152,4 +158,11 @@ if ! install; then
     say "The installation failed; the lines above say why."
     exit 1
   }
+fi
+
+# What was installed may be too old: the packages of an old release have the right names and the wrong versions.
+look
+if [ "${#missing[@]}" -gt 0 ]; then
+  say "Still missing after the installation: $list. This release of the system may be too old (Debian 12 and Ubuntu 24.04 are not)."
+  exit 1
 fi
