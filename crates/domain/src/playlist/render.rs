@@ -1,0 +1,172 @@
+//! Playlists as text. A snapshot holds what each tag says; gathering it is somebody else's work.
+
+use super::{ListingKind, ListingRow};
+use crate::segment::{CodecFacts, Name};
+use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
+use std::fmt::Write as _;
+
+/// How URIs of a playlist are written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Links<'a> {
+    /// Before each URI: empty, or the way from where the playlist is served to the folder of the recording.
+    pub prefix: &'a str,
+    /// Behind each URI: empty, or `?token=…`, since a relative URI does not inherit the query.
+    pub suffix: &'a str,
+}
+
+/// A media playlist.
+#[derive(Debug, Clone, Copy)]
+pub struct Snapshot<'a> {
+    /// `EXT-X-TARGETDURATION`; constant for the recording.
+    pub target_duration_s: u32,
+    /// The rows of one track in order; not empty, as an empty playlist is fatal to players.
+    pub rows: &'a [ListingRow],
+    /// `EXT-X-ENDLIST`: the end is final and every planned segment is listed.
+    pub ended: bool,
+    /// `EXT-X-INDEPENDENT-SEGMENTS`: every segment begins with a sync sample.
+    pub independent: bool,
+    /// `EXT-X-START`: viewers begin at the first sample and not at the live edge.
+    pub from_start: bool,
+    /// How URIs are written.
+    pub links: Links<'a>,
+}
+
+/// A rendition of the multivariant playlist.
+#[derive(Debug, Clone, Copy)]
+pub struct Rendition<'a> {
+    /// `CODECS`, `RESOLUTION` and `CHANNELS`.
+    pub codec: &'a CodecFacts,
+    /// Its part of `BANDWIDTH`, in bits per second: the largest of any segment.
+    pub peak_bps: u64,
+    /// Its part of `AVERAGE-BANDWIDTH`, in bits per second.
+    pub average_bps: u64,
+}
+
+/// The picture of the multivariant playlist.
+#[derive(Debug, Clone, Copy)]
+pub struct VideoRendition<'a> {
+    /// What all renditions have.
+    pub rendition: Rendition<'a>,
+    /// `FRAME-RATE` in thousandths of a frame per second; `None` when not known.
+    pub frame_rate_milli: Option<u32>,
+}
+
+/// The multivariant playlist.
+#[derive(Debug, Clone, Copy)]
+pub struct Multivariant<'a> {
+    /// The picture; `None` for a recording of sound only.
+    pub video: Option<VideoRendition<'a>>,
+    /// The sound, once its initialization section is stored.
+    pub audio: Option<Rendition<'a>>,
+    /// `EXT-X-INDEPENDENT-SEGMENTS`.
+    pub independent: bool,
+    /// `EXT-X-START`.
+    pub from_start: bool,
+    /// How URIs are written.
+    pub links: Links<'a>,
+}
+
+/// Writes a media playlist: EVENT, version 7, what was listed before unchanged.
+pub fn render_media(snapshot: &Snapshot<'_>) -> String {
+    let Links { prefix, suffix } = snapshot.links;
+    let mut text = head(snapshot.independent, snapshot.from_start);
+    let first = snapshot.rows.first().map_or(1, |row| row.seq);
+    let _ = writeln!(text, "#EXT-X-TARGETDURATION:{}", snapshot.target_duration_s);
+    let _ = writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-PLAYLIST-TYPE:EVENT");
+    if let Some(row) = snapshot.rows.first() {
+        let _ = writeln!(text, "#EXT-X-MAP:URI=\"{prefix}segments/{}/{}{suffix}\"", row.track, Name::Init);
+    }
+    for row in snapshot.rows {
+        write_row(&mut text, row, snapshot.links);
+    }
+    if snapshot.ended {
+        text += "#EXT-X-ENDLIST\n";
+    }
+    text
+}
+
+fn write_row(text: &mut String, row: &ListingRow, links: Links<'_>) {
+    let Links { prefix, suffix } = links;
+    if row.discontinuity {
+        *text += "#EXT-X-DISCONTINUITY\n";
+    }
+    if let Some(at) = row.program_date_time {
+        let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(at));
+    }
+    match row.kind {
+        ListingKind::Media => {}
+        ListingKind::Gap => *text += "#EXT-X-GAP\n",
+    }
+    let (name, seconds) = (Name::Media(row.index), Seconds::of(row));
+    let _ = writeln!(text, "#EXTINF:{seconds},\n{prefix}segments/{}/{name}{suffix}", row.track);
+}
+
+/// Writes the multivariant playlist: one variant, sound as a rendition of its own.
+pub fn render_multivariant(snapshot: &Multivariant<'_>) -> String {
+    let Links { prefix, suffix } = snapshot.links;
+    let mut text = head(snapshot.independent, snapshot.from_start);
+    let both = snapshot.video.is_some() && snapshot.audio.is_some();
+    if let (true, Some(audio)) = (both, snapshot.audio) {
+        let _ = writeln!(
+            text,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"default\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{prefix}audio.m3u8{suffix}\"",
+            audio.codec.channels.max(1)
+        );
+    }
+    let renditions: Vec<_> = snapshot.video.map(|video| video.rendition).into_iter().chain(snapshot.audio).collect();
+    let codecs: Vec<_> = renditions.iter().map(|rendition| rendition.codec.codec.as_str()).collect();
+    let peak_bps: u64 = renditions.iter().map(|rendition| rendition.peak_bps).sum();
+    let average_bps: u64 = renditions.iter().map(|rendition| rendition.average_bps).sum();
+    let _ = write!(
+        text,
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
+        peak_bps.max(1),
+        average_bps.max(1),
+        codecs.join(",")
+    );
+    if let Some(VideoRendition { rendition, frame_rate_milli }) = snapshot.video {
+        let _ = write!(text, ",RESOLUTION={}x{}", rendition.codec.width, rendition.codec.height);
+        if let Some(milli) = frame_rate_milli {
+            let _ = write!(text, ",FRAME-RATE={}.{:03}", milli / 1000, milli % 1000);
+        }
+    }
+    let playlist = if snapshot.video.is_some() { "video" } else { "audio" };
+    let group = if both { ",AUDIO=\"audio\"" } else { "" };
+    let _ = writeln!(text, "{group}\n{prefix}{playlist}.m3u8{suffix}");
+    text
+}
+
+fn head(independent: bool, from_start: bool) -> String {
+    let mut text = "#EXTM3U\n#EXT-X-VERSION:7\n".to_owned();
+    if independent {
+        text += "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    }
+    if from_start {
+        text += "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n";
+    }
+    text
+}
+
+/// Seconds with six decimals: errors of shorter ones add up over a long recording.
+struct Seconds {
+    us: u128,
+}
+
+impl Seconds {
+    fn of(row: &ListingRow) -> Seconds {
+        let timescale = u128::from(row.timescale.max(1));
+        Seconds { us: (u128::from(row.duration) * 1_000_000 + timescale / 2) / timescale }
+    }
+}
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:06}", self.us / 1_000_000, self.us % 1_000_000)
+    }
+}
+
+fn date_time(at: DateTime<Utc>) -> String {
+    let (date, ms) = (at.date_naive(), at.timestamp_subsec_millis().min(999));
+    let (year, month, day) = (date.year(), date.month(), date.day());
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", at.hour(), at.minute(), at.second())
+}

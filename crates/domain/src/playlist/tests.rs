@@ -1,0 +1,350 @@
+//! Tables and the append-only property.
+
+use super::*;
+use crate::segment::CodecFacts;
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+fn at(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_800_000_000_000 + ms).unwrap()
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn candidate(index: u32, start_ms: u64, duration_ms: u64, received_ms: i64) -> Candidate {
+    Candidate {
+        index,
+        span: Span { timescale: 1000, start: start_ms, duration: duration_ms },
+        received_at: at(received_ms),
+    }
+}
+
+/// Segments of `length_ms` with their place shifted by `shift(index)`, received as soon as they end.
+fn segments(indexes: &[u32], length_ms: u64, shift_ms: impl Fn(u32) -> u64) -> Vec<Candidate> {
+    let one = |&index: &u32| {
+        let start_ms = u64::from(index - 1) * length_ms + shift_ms(index);
+        candidate(index, start_ms, length_ms, (start_ms + length_ms) as i64)
+    };
+    indexes.iter().map(one).collect()
+}
+
+fn side(track: Track, stored: Vec<Candidate>) -> Side {
+    Side { track, init_stored: true, tail: Tail::default(), stored }
+}
+
+fn words(append: &Append) -> String {
+    let mut text = String::new();
+    for row in &append.rows {
+        let cut = if row.discontinuity { " discontinuity" } else { "" };
+        let clock =
+            row.program_date_time.map_or(String::new(), |clock| format!(" @{}", (clock - at(0)).num_milliseconds()));
+        let kind = row.kind.as_str();
+        text += &format!("{} {} {kind} {}{cut}{clock}\n", row.track, row.seq, to_ms(row.duration, row.timescale));
+    }
+    if let Some(until) = append.wait_until {
+        text += &format!("wait until {}\n", (until - at(0)).num_milliseconds());
+    }
+    text
+}
+
+fn check_next(sides: Vec<Side>, now_ms: i64, expected: Expect) {
+    expected.assert_eq(&words(&next(sides, at(now_ms), PATIENCE)));
+}
+
+#[test]
+fn next_lists_both_tracks_in_order_of_their_indexes() {
+    let video = side(Track::Video, segments(&[1, 2], 2000, |_| 0));
+    let audio = side(Track::Audio, segments(&[1], 3000, |_| 0));
+    check_next(
+        vec![video, audio],
+        4000,
+        expect![[r#"
+            video 1 media 2000 @0
+            audio 1 media 3000 @0
+            video 2 media 2000
+        "#]],
+    );
+}
+
+#[test]
+fn next_lists_nothing_of_a_track_without_its_init() {
+    let mut video = side(Track::Video, segments(&[1, 2], 2000, |_| 0));
+    video.init_stored = false;
+    check_next(vec![video], 100_000, expect![""]);
+}
+
+#[test]
+fn next_waits_at_a_hole_then_lists_gaps_that_stay() {
+    let video = || side(Track::Video, segments(&[1, 4], 2000, |_| 0));
+    check_next(
+        vec![video()],
+        37_999,
+        expect![[r#"
+            video 1 media 2000 @0
+            wait until 38000
+        "#]],
+    );
+    check_next(
+        vec![video()],
+        38_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            video 2 gap 2000
+            video 3 gap 2000
+            video 4 media 2000
+        "#]],
+    );
+    let mut late = side(Track::Video, segments(&[1, 2, 3, 4, 5], 2000, |_| 0));
+    late.tail = Tail {
+        index: 4,
+        end_ms: Some(8000),
+        media_end_ms: Some(8000),
+        discontinuities: 0,
+        anchor: Some(Anchor { start_ms: 0, at: at(0) }),
+    };
+    check_next(
+        vec![late],
+        40_000,
+        expect![[r#"
+        video 5 media 2000
+    "#]],
+    );
+}
+
+#[test]
+fn next_lists_a_hole_at_the_head_as_gaps() {
+    check_next(
+        vec![side(Track::Video, segments(&[3], 2000, |_| 0))],
+        100_000,
+        expect![[r#"
+            video 1 gap 2000
+            video 2 gap 2000
+            video 3 media 2000 @4000
+        "#]],
+    );
+}
+
+#[test]
+fn next_cuts_both_tracks_at_a_pause() {
+    let pause = |from: u32| move |index: u32| if index >= from { 10_000 } else { 0 };
+    let video = || side(Track::Video, segments(&[1, 2, 3, 4], 2000, pause(4)));
+    let audio = |indexes: &[u32]| side(Track::Audio, segments(indexes, 3000, pause(3)));
+    // The picture came back first: nobody knows yet whether the sound went on.
+    check_next(
+        vec![video(), audio(&[1, 2])],
+        18_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            audio 1 media 3000 @0
+            video 2 media 2000
+            audio 2 media 3000
+            video 3 media 2000
+            wait until 48000
+        "#]],
+    );
+    check_next(
+        vec![video(), audio(&[1, 2, 3])],
+        19_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            audio 1 media 3000 @0
+            video 2 media 2000
+            audio 2 media 3000
+            video 3 media 2000
+            audio 3 media 3000 discontinuity @16000
+            video 4 media 2000 discontinuity @16000
+        "#]],
+    );
+    check_next(
+        vec![video()],
+        18_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            video 2 media 2000
+            video 3 media 2000
+            video 4 media 2000 discontinuity @16000
+        "#]],
+    );
+}
+
+#[test]
+fn next_does_not_cut_where_only_one_track_jumps() {
+    let video = side(Track::Video, segments(&[1, 2, 3, 4, 5, 6], 2000, |_| 0));
+    let audio = side(Track::Audio, segments(&[1, 2, 3], 3000, |index| if index == 3 { 3000 } else { 0 }));
+    check_next(
+        vec![video, audio],
+        12_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            audio 1 media 3000 @0
+            video 2 media 2000
+            audio 2 media 3000
+            video 3 media 2000
+            video 4 media 2000
+            video 5 media 2000
+            audio 3 media 3000
+            video 6 media 2000
+        "#]],
+    );
+}
+
+#[test]
+fn next_cuts_where_time_goes_back() {
+    let back = |index: u32, start_ms| candidate(index, start_ms, 2000, 60_000);
+    let video = side(Track::Video, vec![back(1, 50_000), back(2, 52_000), back(3, 0)]);
+    let audio = side(Track::Audio, vec![back(1, 50_000), back(2, 52_000), back(3, 0)]);
+    check_next(
+        vec![video, audio],
+        60_000,
+        expect![[r#"
+            video 1 media 2000 @58000
+            audio 1 media 2000 @58000
+            video 2 media 2000
+            audio 2 media 2000
+            video 3 media 2000 discontinuity @58000
+            audio 3 media 2000 discontinuity @58000
+        "#]],
+    );
+}
+
+#[test]
+fn target_duration_is_twice_the_usual_or_the_first_segment() {
+    let span = |duration| Span { timescale: 1000, start: 0, duration };
+    assert_eq!([2000, 4000, 4001, 10_000].map(|ms| target_duration_s(span(ms))), [4, 4, 5, 10]);
+}
+
+fn rows() -> Vec<ListingRow> {
+    let video = side(Track::Video, segments(&[1, 3, 4], 2002, |index| if index == 4 { 9000 } else { 0 }));
+    next(vec![video], at(100_000), PATIENCE).rows
+}
+
+#[test]
+fn render_media_writes_what_the_rows_say() {
+    let links = Links { prefix: "../hls/r/", suffix: "?token=t" };
+    let rows = rows();
+    let live = Snapshot { target_duration_s: 4, rows: &rows, ended: false, independent: true, from_start: true, links };
+    let text = render_media(&live);
+    expect![[r##"
+        #EXTM3U
+        #EXT-X-VERSION:7
+        #EXT-X-INDEPENDENT-SEGMENTS
+        #EXT-X-START:TIME-OFFSET=0,PRECISE=YES
+        #EXT-X-TARGETDURATION:4
+        #EXT-X-MEDIA-SEQUENCE:1
+        #EXT-X-PLAYLIST-TYPE:EVENT
+        #EXT-X-MAP:URI="../hls/r/segments/video/init.mp4?token=t"
+        #EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:00.000Z
+        #EXTINF:2.002000,
+        ../hls/r/segments/video/segment_001.m4s?token=t
+        #EXT-X-GAP
+        #EXTINF:2.002000,
+        ../hls/r/segments/video/segment_002.m4s?token=t
+        #EXTINF:2.002000,
+        ../hls/r/segments/video/segment_003.m4s?token=t
+        #EXT-X-DISCONTINUITY
+        #EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:15.006Z
+        #EXTINF:2.002000,
+        ../hls/r/segments/video/segment_004.m4s?token=t
+    "##]]
+    .assert_eq(&text);
+    assert_eq!(render_media(&Snapshot { ended: true, ..live }), format!("{text}#EXT-X-ENDLIST\n"));
+}
+
+#[test]
+fn render_multivariant_describes_what_there_is() {
+    let codec = |codec: &str, width, height, channels| CodecFacts {
+        codec: codec.into(),
+        timescale: 1000,
+        width,
+        height,
+        channels,
+        sample_rate: 48_000,
+    };
+    let (picture, sound) = (codec("avc1.640028", 1920, 1080, 0), codec("mp4a.40.2", 0, 0, 2));
+    let video = VideoRendition {
+        rendition: Rendition { codec: &picture, peak_bps: 5_000_000, average_bps: 4_000_000 },
+        frame_rate_milli: Some(29_970),
+    };
+    let audio = Rendition { codec: &sound, peak_bps: 128_000, average_bps: 127_000 };
+    let both = Multivariant {
+        video: Some(video),
+        audio: Some(audio),
+        independent: true,
+        from_start: false,
+        links: Links { prefix: "", suffix: "?token=t" },
+    };
+    expect![[r##"
+        #EXTM3U
+        #EXT-X-VERSION:7
+        #EXT-X-INDEPENDENT-SEGMENTS
+        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="default",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio.m3u8?token=t"
+        #EXT-X-STREAM-INF:BANDWIDTH=5128000,AVERAGE-BANDWIDTH=4127000,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,FRAME-RATE=29.970,AUDIO="audio"
+        video.m3u8?token=t
+    "##]]
+    .assert_eq(&render_multivariant(&both));
+    expect![[r##"
+        #EXTM3U
+        #EXT-X-VERSION:7
+        #EXT-X-STREAM-INF:BANDWIDTH=128000,AVERAGE-BANDWIDTH=127000,CODECS="mp4a.40.2"
+        audio.m3u8?token=t
+    "##]]
+    .assert_eq(&render_multivariant(&Multivariant { video: None, independent: false, ..both }));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// Segments arrive in any order, some never, with a pause in the middle; after each arrival the listing is extended.
+    /// It only grows, index by index, and both tracks are cut equally often.
+    #[test]
+    fn next_is_append_only_under_any_order_of_arrival(
+        order in Just((1u32..=12).collect::<Vec<_>>()).prop_shuffle(),
+        audio_order in Just((1u32..=8).collect::<Vec<_>>()).prop_shuffle(),
+        losses in proptest::collection::btree_set(1u32..12, 0..4),
+        pause_ms in prop_oneof![Just(0u64), 1000u64..100_000],
+        pace_ms in 1i64..8000,
+    ) {
+        let shift = |from: u32| move |index: u32| if index >= from { pause_ms } else { 0 };
+        let all = [segments(&order, 2000, shift(7)), segments(&audio_order, 3000, shift(5))];
+        let mut stored: [Vec<Candidate>; 2] = [vec![], vec![]];
+        let mut listed: [Vec<Listed>; 2] = [vec![], vec![]];
+        let mut now_ms = 200_000;
+        for arrival in 0..40 {
+            now_ms += pace_ms;
+            for track in 0..2 {
+                if let Some(came) = all[track].get(arrival).filter(|came| track == 1 || !losses.contains(&came.index)) {
+                    stored[track].push(Candidate { received_at: at(now_ms), ..*came });
+                    stored[track].sort_by_key(|candidate| candidate.index);
+                }
+            }
+            // In the end, everything held back has waited long enough.
+            let now_ms = if arrival == 39 { now_ms + 60_000 } else { now_ms };
+            let sides = (0..2).map(|track| Side {
+                track: Track::ALL[track],
+                init_stored: true,
+                tail: Tail::of(&listed[track]),
+                stored: stored[track].clone(),
+            });
+            let append = next(sides.collect(), at(now_ms), PATIENCE);
+            prop_assert!(append.wait_until.is_none_or(|until| until > at(now_ms)));
+            for row in append.rows {
+                let track = usize::from(row.track == Track::Audio);
+                prop_assert_eq!(usize::try_from(row.seq).unwrap(), listed[track].len() + 1);
+                prop_assert_eq!(u64::from(row.index), row.seq);
+                let span = stored[track].iter().find(|known| known.index == row.index).map(|known| known.span);
+                let span = span.filter(|_| row.kind == ListingKind::Media);
+                prop_assert_eq!(span.is_some(), row.kind == ListingKind::Media, "listed before it was stored");
+                listed[track].push(Listed { row, span });
+            }
+        }
+        for track in 0..2 {
+            let last = stored[track].last().map_or(0, |last| last.index);
+            prop_assert_eq!(listed[track].len(), usize::try_from(last).unwrap(), "something stayed unlisted");
+        }
+        let cuts: Vec<_> = listed.iter().map(|rows| rows.iter().filter(|listed| listed.row.discontinuity).count()).collect();
+        // Where the hole of one track hides the pause from it, the cut may fall to the other track alone.
+        let gaps = listed.iter().flatten().any(|listed| listed.row.kind == ListingKind::Gap);
+        prop_assert!(cuts[0] == cuts[1] || (gaps && cuts[0].abs_diff(cuts[1]) == 1), "{cuts:?}");
+        prop_assert!(pause_ms > 0 || cuts[0] == 0);
+    }
+}
