@@ -9,6 +9,7 @@
 pub mod enqueue;
 pub mod kinds;
 pub mod notify;
+pub mod operate;
 
 mod apalis;
 mod config;

@@ -1,0 +1,4 @@
+//! What the engine promises, against a real Postgres.
+
+mod outcomes;
+mod support;
