@@ -100,7 +100,7 @@ BEGIN
       JOIN pg_class c ON c.oid = i.inhrelid
      WHERE i.inhparent IN ('queue.attempt'::regclass, 'queue.job_archive'::regclass)
        AND c.relname ~ '_[0-9]{8}$'
-       AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC' < now() - keep
+       AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC' < now() - greatest(keep, interval '0')
      ORDER BY c.relname
      LIMIT 100
   LOOP

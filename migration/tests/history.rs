@@ -1,0 +1,249 @@
+//! The schema as a whole: migrated by many at once, taken back, rights, versions.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use postgres::testing::TestDb;
+use postgres::{Cluster, Profile};
+use sea_orm::{Database, DatabaseConnection};
+use sqlx::postgres::PgPool;
+use sqlx::{Executor, Row};
+use support::world;
+
+async fn connect(url: &str) -> DatabaseConnection {
+    Database::connect(url).await.unwrap()
+}
+
+/// Everything that makes up the two schemas, as text.
+async fn shape(url: &str) -> Vec<String> {
+    let sql = "
+        SELECT format('column %s.%s %s %s %s %s', table_schema, table_name, column_name, data_type, is_nullable, column_default)
+          FROM information_schema.columns WHERE table_schema IN ('queue', 'spool')
+        UNION ALL SELECT format('index %s', indexdef) FROM pg_indexes WHERE schemaname IN ('queue', 'spool')
+        UNION ALL SELECT format('constraint %s %s', conrelid::regclass, pg_get_constraintdef(oid))
+          FROM pg_constraint WHERE connamespace IN ('queue'::regnamespace, 'spool'::regnamespace)
+        UNION ALL SELECT format('function %s %s', pg_get_functiondef(oid), proacl)
+          FROM pg_proc WHERE pronamespace IN ('queue'::regnamespace, 'spool'::regnamespace)
+        UNION ALL SELECT format('rights %s %s %s', oid::regclass, relowner::regrole, relacl)
+          FROM pg_class WHERE relnamespace IN ('queue'::regnamespace, 'spool'::regnamespace)
+        ORDER BY 1";
+    let pool = PgPool::connect(url).await.unwrap();
+    pool.fetch_all(sql).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_processes_migrate_an_empty_database_at_once() {
+    let db = TestDb::empty().await.unwrap();
+    let runs: Vec<_> = (0..20)
+        .map(|_| {
+            let url = db.url().to_owned();
+            tokio::spawn(async move { migration::run(&connect(&url).await).await })
+        })
+        .collect();
+    let mut first = 0;
+    for run in runs {
+        let report = run.await.unwrap().unwrap();
+        assert_eq!((report.to, report.missing_roles.len()), (1, 0));
+        first += usize::from(report.from == 0);
+    }
+    assert_eq!(first, 1, "one of them did the work");
+    assert!(migration::status(&connect(db.url()).await).await.unwrap().is_current());
+}
+
+#[tokio::test]
+async fn history_goes_up_down_and_up_to_the_same_schema() {
+    let db = TestDb::empty().await.unwrap();
+    let connection = connect(db.url()).await;
+    assert_eq!(migration::status(&connection).await.unwrap().version, 0);
+
+    migration::run(&connection).await.unwrap();
+    let up = shape(db.url()).await;
+    assert!(up.len() > 300, "{}", up.len());
+
+    migration::revert(&connection).await.unwrap();
+    assert_eq!(migration::status(&connection).await.unwrap().version, 0);
+    let pool = PgPool::connect(db.url()).await.unwrap();
+    let left: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'S')
+            AND c.relnamespace::regnamespace::text NOT LIKE 'pg\\_%' AND c.relnamespace <> 'information_schema'::regnamespace
+         UNION ALL SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'spool'::regnamespace",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(left, ["migration"]);
+
+    migration::run(&connection).await.unwrap();
+    assert_eq!(shape(db.url()).await, up);
+    // A second run changes nothing.
+    assert_eq!(migration::run(&connection).await.unwrap().from, 1);
+    assert_eq!(shape(db.url()).await, up);
+}
+
+#[tokio::test]
+async fn nothing_is_written_outside_the_two_schemas() {
+    let world = world().await;
+    let sql = "SELECT count(*)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    assert_eq!(world.text(sql).await, "0");
+}
+
+#[tokio::test]
+async fn older_program_works_on_with_a_newer_schema_until_it_no_longer_fits() {
+    let world = world().await;
+    let connection = connect(world.db.url()).await;
+    let set = "UPDATE spool.setting SET value = $1::jsonb WHERE key = 'schema'";
+
+    sqlx::query(set).bind(r#"{"version": 3, "oldest": 1}"#).execute(&world.pool).await.unwrap();
+    // The rows of the newer migrations, which this program has never heard of.
+    world.run("INSERT INTO spool.migration VALUES ('m20990101_1_add_column', 0), ('m20990102_1_add_index', 0)").await;
+    let report = migration::run(&connection).await.unwrap();
+    assert_eq!((report.from, report.to), (3, 3));
+    assert!(migration::status(&connection).await.unwrap().is_current());
+    assert_eq!(world.text("SELECT spool.schema_version()::text").await, "3");
+
+    sqlx::query(set).bind(r#"{"version": 4, "oldest": 2}"#).execute(&world.pool).await.unwrap();
+    let error = migration::run(&connection).await.unwrap_err();
+    assert!(matches!(error, migration::Error::TooNew { found: 4, oldest: 2, known: 1 }), "{error}");
+    let status = migration::status(&connection).await.unwrap();
+    assert!(status.is_too_new() && !status.is_current());
+}
+
+#[tokio::test]
+async fn no_function_may_be_executed_by_everybody() {
+    let world = world().await;
+    // A role of the test's own, member of nothing: what it may, everybody may.
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p
+          WHERE p.pronamespace IN ('queue'::regnamespace, 'spool'::regnamespace)
+            AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(open, Vec::<String>::new());
+
+    let loose: Vec<String> = sqlx::query_scalar(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p
+          WHERE p.pronamespace IN ('queue'::regnamespace, 'spool'::regnamespace) AND p.prosecdef
+            AND NOT coalesce(array_to_string(p.proconfig, ','), '') LIKE '%search_path=pg_catalog, pg_temp%'",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(loose, Vec::<String>::new(), "run as their owner with the caller's search path");
+}
+
+#[tokio::test]
+async fn roles_may_what_they_are_for_and_nothing_else() {
+    let world = world().await;
+    world.run("INSERT INTO spool.recording (id, owner_id, source) VALUES ('r1', 'o1', 'bucket')").await;
+    let enqueue = "SELECT queue.enqueue(NULL, NULL, 'control', '{}', 'r1', NULL, NULL, NULL)";
+    let complete = "SELECT spool.recording_complete('r1')";
+    let cases = [
+        ("spool_app", complete, true),
+        ("spool_app", enqueue, true),
+        ("spool_app", "SELECT spool.schema_version()", true),
+        ("spool_app", "SELECT FROM spool.recording", false),
+        ("spool_app", "SELECT FROM queue.job", false),
+        ("spool_app", "SELECT queue.op_pause('mux', NULL, 'a', 'b', NULL)", false),
+        ("spool_app", "SELECT spool.append_event('r1', 'a.b', '{}')", false),
+        ("spool_run", "UPDATE spool.recording SET gaps = '[]'", true),
+        ("spool_run", "DELETE FROM queue.job", true),
+        ("spool_run", "SELECT nextval('queue.epoch_seq')", true),
+        ("spool_run", "SELECT queue.ensure_partitions(1), queue.drop_partitions('1 year')", true),
+        ("spool_run", "DROP TABLE queue.stat", false),
+        ("spool_run", "CREATE TABLE queue.mine ()", false),
+        ("spool_view", "SELECT id, state FROM spool.recording", true),
+        ("spool_view", "SELECT index, state FROM spool.segment", true),
+        ("spool_view", "SELECT * FROM queue.job, queue.job_archive, queue.attempt, queue.op_log", true),
+        ("spool_view", "SELECT queue.op_probe('r1', 'a', 'b', NULL)", true),
+        ("spool_view", "SELECT staging_uri FROM spool.segment", false),
+        ("spool_view", "SELECT url FROM spool.webhook_endpoint", false),
+        ("spool_view", "SELECT value FROM spool.setting", false),
+        ("spool_view", "UPDATE queue.job SET priority = 1", false),
+        ("spool_view", "SELECT queue.op_resume('mux', 'a', 'b', NULL)", false),
+        (
+            "spool_operate",
+            "SELECT queue.op_pause('mux', NULL, 'a', 'b', NULL), queue.op_resume('mux', 'a', 'b', NULL)",
+            true,
+        ),
+        ("spool_operate", "SELECT id FROM spool.recording", true),
+        ("spool_operate", "DELETE FROM queue.op_log", false),
+        ("spool_operate", enqueue, false),
+        ("spool_scaler", "SELECT queue, kind, count(*) FROM queue.job WHERE state IN (2, 3) GROUP BY 1, 2", true),
+        ("spool_scaler", "SELECT payload FROM queue.job", false),
+        ("spool_scaler", complete, false),
+    ];
+    for (role, sql, allowed) in cases {
+        let mut tx = world.pool.begin().await.unwrap();
+        sqlx::query("SELECT set_config('role', $1, true)").bind(role).execute(&mut *tx).await.unwrap();
+        let result = tx.execute(sql).await;
+        let refused =
+            result.as_ref().err().and_then(|error| error.as_database_error()?.code().map(|code| code == "42501"));
+        assert_eq!(result.is_ok(), allowed, "{role}: {sql}: {result:?}");
+        assert!(allowed || refused == Some(true), "{role}: {sql}: {result:?}");
+    }
+}
+
+/// On a server where nobody has made the roles, by an owner of the database who may not make them either.
+#[tokio::test]
+async fn roles_that_cannot_be_made_are_reported_and_get_their_rights_later() {
+    let cluster = Cluster::temporary(Profile::Throwaway).await.unwrap();
+    let admin = PgPool::connect(&cluster.url("postgres")).await.unwrap();
+    admin.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'").await.unwrap();
+    admin.execute("CREATE DATABASE app OWNER plain").await.unwrap();
+    let url = cluster.url("app");
+    let (_, address) = url.split_once('@').unwrap();
+    let connection = connect(&format!("postgres://plain:plain@{address}")).await;
+
+    let report = migration::run(&connection).await.unwrap();
+    let roles = ["spool_owner", "spool_run", "spool_app", "spool_view", "spool_operate", "spool_scaler"];
+    assert_eq!(report.missing_roles, roles);
+    for statement in report.role_statements() {
+        admin.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    assert_eq!(migration::run(&connection).await.unwrap().missing_roles, Vec::<String>::new());
+
+    let app = PgPool::connect(&url).await.unwrap();
+    let right = "SELECT has_function_privilege('spool_app', 'spool.recording_complete(text)', 'EXECUTE')";
+    assert!(app.fetch_one(right).await.unwrap().get::<bool, _>(0));
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_dropped_behind_and_never_missing() {
+    let world = world().await;
+    let count = "SELECT count(*)::text FROM pg_inherits WHERE inhparent = 'queue.attempt'::regclass";
+    let before: u32 = world.text(count).await.parse().unwrap();
+    world.run("SELECT queue.ensure_partitions(9)").await;
+    assert_eq!(world.text(count).await.parse::<u32>().unwrap(), before + 6);
+    assert_eq!(world.text("SELECT queue.ensure_partitions(9)::text").await, "0");
+
+    let put = "INSERT INTO queue.attempt (job_id, attempt, epoch, kind, ended_at, outcome)
+               SELECT gen_random_uuid(), 1, 1, 'mux', now() + d * interval '1 day', 0 FROM unnest(ARRAY[-40, 0, 9, 40]) AS d";
+    world.run(put).await;
+    let places =
+        "SELECT string_agg(CASE WHEN tableoid = 'queue.attempt_default'::regclass THEN 'default' ELSE 'day' END, ' '
+                  ORDER BY ended_at) FROM queue.attempt";
+    assert_eq!(world.text(places).await, "default day day default");
+
+    // A day whose rows already lie in the default partition is left there instead of failing.
+    world.run("SELECT queue.ensure_partitions(40)").await;
+    assert_eq!(world.text(places).await, "default day day default");
+
+    // A day is dropped once its last moment is older than what is kept, and never one that is not over.
+    world
+        .run(
+            "CREATE TABLE queue.attempt_20200101 PARTITION OF queue.attempt
+               FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-01-02 00:00:00+00');
+             INSERT INTO queue.attempt VALUES (gen_random_uuid(), 1, 1, 'mux', NULL, NULL, '2020-01-01 12:00:00+00', 0)",
+        )
+        .await;
+    let dropped = async |keep: &str| {
+        let sql = "SELECT queue.drop_partitions(now() - '2020-01-02 00:00:00+00' + $1::interval)";
+        sqlx::query_scalar::<_, i32>(sql).bind(keep).fetch_one(&world.pool).await.unwrap()
+    };
+    assert_eq!((dropped("1 second").await, dropped("-1 second").await), (0, 1));
+    assert_eq!(world.text("SELECT queue.drop_partitions('-1 day')::text").await, "0");
+    assert_eq!(world.text(places).await, "default day day default");
+}
