@@ -4,8 +4,11 @@ use thiserror::Error;
 
 /// An FFmpeg error code with its text; the text is FFmpeg's own and never decides anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct Failure(#[from] ffmpeg_next::Error);
+#[error("{code}")]
+pub struct Failure {
+    // Not the cause of this error but the whole of it: as a cause its text would stand twice in every chain.
+    code: ffmpeg_next::Error,
+}
 
 /// An operation of this room failed.
 #[derive(Debug, Error)]
@@ -96,6 +99,25 @@ pub enum Error {
     Abandoned,
 }
 
+impl Error {
+    /// Whether the input does not exist.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Error::Ffmpeg { source, .. } => {
+                source.code == ffmpeg_next::Error::Other { errno: ffmpeg_next::util::error::ENOENT }
+            }
+            Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            Error::NoEncoder { .. }
+            | Error::NoStream { .. }
+            | Error::Timestamps { .. }
+            | Error::Corrupt { .. }
+            | Error::Fragment { .. }
+            | Error::Setting { .. }
+            | Error::Abandoned => false,
+        }
+    }
+}
+
 /// Names operation and object of an FFmpeg error.
 pub(super) trait During<T> {
     fn during(self, operation: &'static str, object: impl ToString) -> Result<T, Error>;
@@ -103,7 +125,7 @@ pub(super) trait During<T> {
 
 impl<T> During<T> for Result<T, ffmpeg_next::Error> {
     fn during(self, operation: &'static str, object: impl ToString) -> Result<T, Error> {
-        self.map_err(|source| Error::Ffmpeg { operation, object: object.to_string(), source: Failure(source) })
+        self.map_err(|source| Error::Ffmpeg { operation, object: object.to_string(), source: Failure { code: source } })
     }
 }
 

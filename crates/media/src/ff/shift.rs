@@ -31,8 +31,11 @@ fn add(body: &mut [u8], at: usize, offset: u64) -> Option<()> {
     Some(())
 }
 
+/// Gets a box's name and body; `None` when the body is not as expected.
+type Visit<'a> = dyn FnMut(&[u8; 4], &mut [u8]) -> Option<()> + 'a;
+
 /// Calls `visit` with every box of the levels that lead to `tfdt` and `sidx`.
-fn walk(mut bytes: &mut [u8], visit: &mut dyn FnMut(&[u8; 4], &mut [u8]) -> Option<()>) -> Option<()> {
+fn walk(mut bytes: &mut [u8], visit: &mut Visit) -> Option<()> {
     while !bytes.is_empty() {
         let size = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
         let name: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;

@@ -133,7 +133,7 @@ impl Found {
                 target: options.target,
             };
             let lane = match track {
-                _ if seen.can_be_copied(track) => Lane::Copy(Copy::open(track, settings)?),
+                _ if seen.can_be_copied(track) => Lane::Copy(Box::new(Copy::open(track, settings)?)),
                 Track::Video => Lane::Picture(Box::new(Picture::open(settings)?)),
                 Track::Audio => Lane::Sound(Box::new(Sound::open(settings)?)),
             };

@@ -26,7 +26,7 @@ pub(super) struct Stream {
 
 /// A stream on its way.
 pub(super) enum Lane {
-    Copy(Copy),
+    Copy(Box<Copy>),
     Picture(Box<Picture>),
     Sound(Box<Sound>),
 }

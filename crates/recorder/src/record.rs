@@ -1,0 +1,180 @@
+//! One recording from its first segment to the declared end.
+
+use crate::folder::Folder;
+use crate::notice::{Notice, Observer};
+use crate::upload::{self, Declaration, Upload, Uploaded};
+use crate::{Error, Source};
+use bytes::Bytes;
+use domain::segment::{Name, Track};
+use media::ff::segmenter::{Event, Options, Summary};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Segments between the source's thread and the upload; each waits in memory, so there are few.
+const EVENTS_MAX: usize = 4;
+
+/// Everything that is settled before a recording begins.
+pub struct Session {
+    /// What is recorded.
+    pub source: Source,
+    /// How it is cut; its `stop` ends the recording cleanly from outside.
+    pub options: Options,
+    /// Segments are written here too.
+    pub out: Option<PathBuf>,
+    /// Segments are uploaded.
+    pub upload: Option<upload::Settings>,
+    /// After the end, ask for the result.
+    pub complete: bool,
+    /// Told of everything that happens.
+    pub observer: Observer,
+}
+
+/// What was made and what has arrived, also when the recording failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// By track; a track without a segment is not there.
+    pub tracks: BTreeMap<Track, TrackReport>,
+    /// Length of the recording; 0 when the source failed.
+    pub duration_ms: u64,
+    /// Attempts of the upload that were made again.
+    pub retries: u64,
+    /// The server's answer to the request for the result, if one was made.
+    pub completed: Option<String>,
+    /// The end was declared.
+    pub declared: bool,
+}
+
+/// One track of a [`Report`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrackReport {
+    /// Segments made; also the last index.
+    pub segments: u64,
+    /// Bytes made, with the initialization section.
+    pub bytes: u64,
+    /// Segments that the server has acknowledged.
+    pub sent: u64,
+}
+
+impl Session {
+    /// Records until the source ends or is stopped, then waits until everything has arrived and declares the end.
+    pub async fn run(mut self) -> (Report, Result<(), Error>) {
+        let mut report = Report::default();
+        let result = self.record(&mut report).await;
+        (report, result)
+    }
+
+    async fn record(&mut self, report: &mut Report) -> Result<(), Error> {
+        let out = self.out.as_deref().map(Folder::create).transpose()?;
+        let observer = &self.observer;
+        let keeps = self.upload.as_ref().is_some_and(|upload| upload.keep_unsent.is_some());
+        let mut upload = self.upload.take().map(|settings| Upload::start(settings, observer.clone())).transpose()?;
+        let (events, mut incoming) = mpsc::channel(EVENTS_MAX);
+        let (source, options) = (self.source.clone(), self.options.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            source.segment(&options, |event| match events.blocking_send(event) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            })
+        });
+        let mut passed = Ok(());
+        while let Some(event) = incoming.recv().await {
+            match self.pass_on(event, out.as_ref(), upload.as_mut(), report).await {
+                Ok(()) => {}
+                // What the source still gives while it stops is not sent any more, but it is kept.
+                Err(Failed::Upload) if keeps => {
+                    self.options.stop.ask();
+                    passed = Err(Failed::Upload);
+                }
+                Err(failed) => {
+                    passed = Err(failed);
+                    break;
+                }
+            }
+        }
+        // A failed recording tells its source twice: by the flag, and by a channel that takes nothing.
+        self.options.stop.ask();
+        drop(incoming);
+        let made = made.await.unwrap_or(Err(Error::Crashed("the source")));
+        if made.is_ok() {
+            (self.observer)(Notice::SourceEnded);
+        }
+        self.settle(made, passed, upload, report).await
+    }
+
+    /// Waits for the upload and says which of the failures came first: what the source met after a failed upload is
+    /// only its consequence.
+    async fn settle(
+        &self,
+        made: Result<Summary, Error>,
+        passed: Result<(), Failed>,
+        upload: Option<Upload>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        if let (Ok(summary), Ok(())) = (&made, &passed) {
+            report.duration_ms = summary.duration_ms();
+        }
+        let declaration = match (&made, &passed) {
+            (Ok(summary), Ok(())) if !summary.tracks.is_empty() => Some(Declaration {
+                last_index: summary.tracks.iter().map(|track| (track.track, track.last_index)).collect(),
+                duration_ms: summary.duration_ms(),
+                complete: self.complete,
+            }),
+            _ => None,
+        };
+        let declares = declaration.is_some();
+        if let Some(upload) = upload {
+            let (Uploaded { sent, retries }, finished) = upload.finish(declaration).await;
+            for (track, sent) in sent {
+                report.tracks.entry(track).or_default().sent = sent.segments;
+            }
+            report.retries = retries;
+            report.completed = finished?;
+            report.declared = declares;
+        }
+        match passed {
+            Err(Failed::Here(error)) => Err(error),
+            Err(Failed::Upload) | Ok(()) => made.map(drop),
+        }
+    }
+
+    async fn pass_on(
+        &self,
+        event: Event,
+        out: Option<&Folder>,
+        upload: Option<&mut Upload>,
+        report: &mut Report,
+    ) -> Result<(), Failed> {
+        let (track, name, bytes, reached) = match event {
+            Event::Init { track, bytes } => (track, Name::Init, bytes, Duration::ZERO),
+            Event::Segment { track, index, bytes, span } => {
+                (track, Name::Media(index), bytes, Duration::from_millis(span.end_ms()))
+            }
+        };
+        let bytes = Bytes::from(bytes);
+        let size_bytes = bytes.len() as u64;
+        if let Some(folder) = out.cloned() {
+            let bytes = bytes.clone();
+            let written = tokio::task::spawn_blocking(move || folder.put(track, name, &bytes)).await;
+            written.unwrap_or(Err(Error::Crashed("the writer of segments"))).map_err(Failed::Here)?;
+        }
+        let counted = report.tracks.entry(track).or_default();
+        counted.segments += u64::from(name != Name::Init);
+        counted.bytes += size_bytes;
+        (self.observer)(Notice::Made { track, name, size_bytes, reached });
+        match upload {
+            Some(upload) => upload.add(track, name, bytes).await.map_err(|upload::Stopped| Failed::Upload),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a segment could not be passed on.
+enum Failed {
+    /// Here, and this is why.
+    Here(Error),
+    /// In the upload, which tells why when it is finished.
+    Upload,
+}
