@@ -1,1 +1,15 @@
-//! Makes it happen: serve, work, migrate, demo, job.
+//! Makes it happen: the API, the jobs, and what they stand on.
+//!
+//! Owns the effects of Spool: `http` takes in, `jobs` move on, `storage` and `staging` keep bytes, `db` keeps rows.
+//! What may follow what is decided in `domain`, never here.
+
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod db;
+pub mod http;
+pub mod serve;
+pub mod staging;
+pub mod storage;
+pub mod telemetry;

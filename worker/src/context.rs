@@ -1,0 +1,108 @@
+//! What the API and every job may use.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::staging::Staging;
+use crate::storage::Store;
+use crate::telemetry::Metrics;
+use crate::{db, staging, storage};
+use queue::notify::Bell;
+use sea_orm::DatabaseConnection;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What the API and every job may use. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The database.
+    pub db: DatabaseConnection,
+    /// The object store.
+    pub store: Store,
+    /// Where acknowledged bytes wait.
+    pub staging: Staging,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Rings for a queue after a commit.
+    pub bell: Bell,
+    /// What time it is.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Why a process cannot start.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A setting without which nothing works.
+    #[error("setting {setting} is missing; {cure}")]
+    Missing {
+        /// Section and key.
+        setting: &'static str,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// The database does not answer.
+    #[error("open database")]
+    Database(#[source] db::Error),
+    /// The tables are not those this program works with.
+    #[error("the database has schema version {found} and this program needs {needed}; run spool migrate")]
+    Schema {
+        /// Version of the database; 0 when it is empty.
+        found: i32,
+        /// Version of this program.
+        needed: i32,
+    },
+    /// The schema's version cannot be read, or is too new.
+    #[error("check schema of the database")]
+    Migration(#[source] migration::Error),
+    /// The store does not answer or cannot be used.
+    #[error("open object store")]
+    Storage(#[source] storage::Error),
+    /// The staging folder cannot be used.
+    #[error("open staging")]
+    Staging(#[source] staging::Error),
+}
+
+impl Error {
+    /// The cause is a setting, not something that is away.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Error::Missing { .. } | Error::Schema { .. } => true,
+            Error::Storage(storage::Error::Refused { .. }) | Error::Staging(staging::Error::Foreign { .. }) => true,
+            Error::Database(_) | Error::Migration(_) | Error::Storage(_) | Error::Staging(_) => false,
+        }
+    }
+}
+
+impl Context {
+    /// Opens everything and checks that it works, so that a process that runs is a process that can work.
+    ///
+    /// # Errors
+    /// The first part that does not work.
+    pub async fn open(config: Config) -> Result<Context, Error> {
+        let db = open_database(&config).await?;
+        let clock = Clock::read(&db).await.map_err(Error::Database)?;
+        let store = Store::open(&config.storage).await.map_err(Error::Storage)?;
+        store.check().await.map_err(Error::Storage)?;
+        let staging = Staging::open(&config.staging, &db).await.map_err(Error::Staging)?;
+        let (bell, metrics) = (Bell::new(&db), Metrics::new());
+        Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics })
+    }
+}
+
+/// Opens the database alone and checks its schema: for commands that look at rows and jobs only.
+///
+/// # Errors
+/// There is no address, no answer, or another schema.
+pub async fn open_database(config: &Config) -> Result<DatabaseConnection, Error> {
+    if !config.database.url.is_set() {
+        let cure = "set DATABASE_URL to postgres://user:password@host/database, or DATABASE_URL_FILE";
+        return Err(Error::Missing { setting: "database.url", cure });
+    }
+    let db = db::connect(&config.database).await.map_err(Error::Database)?;
+    let status = migration::status(&db).await.map_err(Error::Migration)?;
+    if status.is_current() {
+        return Ok(db);
+    }
+    Err(Error::Schema { found: status.version, needed: status.known })
+}

@@ -1,0 +1,352 @@
+//! Rows of segments: one for each that was acknowledged.
+
+use super::{Error, all, column, execute, maybe_number, number, one, sha256, word};
+use chrono::{DateTime, Utc};
+use domain::id::{RecordingId, Sha256};
+use domain::segment::{CodecFacts, Name, Row, Span, State, Track};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+
+/// A segment that was taken in and is about to be acknowledged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// Its track.
+    pub track: Track,
+    /// Initialization section or media segment.
+    pub name: Name,
+    /// Length of its bytes.
+    pub size_bytes: u64,
+    /// Digest of its bytes.
+    pub sha256: Sha256,
+    /// Where its bytes wait; none when they are in the store already.
+    pub staging_uri: Option<String>,
+    /// What is inside.
+    pub content: Content,
+}
+
+/// What is inside a segment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// An initialization section.
+    Init(CodecFacts),
+    /// A media segment.
+    Media {
+        /// Its packed sample index.
+        index: Vec<u8>,
+        /// Its place on the time axis.
+        span: Span,
+        /// Number of samples.
+        samples: u32,
+        /// Decoding can begin at its first sample.
+        starts_with_sync: bool,
+    },
+}
+
+/// A row, with what is needed to make sure of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Track, index, state, size, digest, place in time.
+    pub row: Row,
+    /// Where its bytes wait.
+    pub staging_uri: Option<String>,
+    /// Entity tag of the stored object.
+    pub etag: Option<String>,
+    /// When it was acknowledged.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is new.
+    New,
+    /// A row of the same bytes was there.
+    Same(Segment),
+    /// A row of other bytes was there.
+    Conflict(Segment),
+}
+
+const COLUMNS: &str =
+    "track, index::int8, state, size_bytes, sha256, staging_uri, etag, timescale, tfdt, duration, received_at";
+
+fn read(row: &QueryResult) -> Result<Segment, DbErr> {
+    let timescale: Option<u32> = maybe_number(row, "timescale")?;
+    let (start, duration) = (maybe_number(row, "tfdt")?, maybe_number(row, "duration")?);
+    let index: u32 = number(row, "index")?;
+    let span = match (timescale, start, duration) {
+        (Some(timescale), Some(start), Some(duration)) if index > 0 => Some(Span { timescale, start, duration }),
+        _ => None,
+    };
+    Ok(Segment {
+        row: Row {
+            track: word(row, "track", Track::parse)?,
+            index,
+            state: word(row, "state", State::parse)?,
+            size_bytes: number(row, "size_bytes")?,
+            sha256: sha256(row, "sha256")?,
+            span,
+        },
+        staging_uri: column(row, "staging_uri")?,
+        etag: column(row, "etag")?,
+        received_at: column(row, "received_at")?,
+    })
+}
+
+/// Inserts the row of a received segment, or finds the one that is there. The caller holds the recording with
+/// [`super::recordings::lock_share`].
+///
+/// Two requests with one index at once: the second insert waits for the first one's end, inserts nothing, and the look
+/// behind it, a statement of its own, sees the committed row. Whoever came first is the segment.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Received) -> Result<Inserted, Error> {
+    let object = || format!("{recording}/{}/{}", new.track, new.name);
+    let (codec, timescale, media) = match &new.content {
+        Content::Init(facts) => {
+            (Some(serde_json::to_value(facts).expect("codec facts are JSON")), facts.timescale, None)
+        }
+        Content::Media { index, span, samples, starts_with_sync } => {
+            (None, span.timescale, Some((index.clone(), span, *samples, *starts_with_sync)))
+        }
+    };
+    let (index, tfdt, duration, samples, sync) = match media {
+        Some((index, span, samples, sync)) => {
+            (Some(index), Some(big(span.start)), Some(big(span.duration)), Some(big(u64::from(samples))), Some(sync))
+        }
+        None => (None, None, None, None, None),
+    };
+    let sql = "INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, staging_uri, codec, timescale, \
+            sample_index, tfdt, duration, sample_count, starts_with_sync) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+    let values = [
+        recording.as_str().into(),
+        new.track.as_str().into(),
+        i64::from(new.name.index()).into(),
+        big(new.size_bytes).into(),
+        new.sha256.0.to_vec().into(),
+        new.staging_uri.clone().into(),
+        codec.into(),
+        i64::from(timescale).into(),
+        index.into(),
+        tfdt.into(),
+        duration.into(),
+        samples.into(),
+        sync.into(),
+    ];
+    let touched = execute(tx, sql, values).await.map_err(Error::of("insert segment", object()))?;
+    if touched == 1 {
+        return Ok(Inserted::New);
+    }
+    match get(tx, recording, new.track, new.name).await? {
+        Some(found) if found.row.sha256 == new.sha256 => Ok(Inserted::Same(found)),
+        Some(found) => Ok(Inserted::Conflict(found)),
+        None => Err(Error::bad_row("insert segment", object(), "neither inserted nor there")),
+    }
+}
+
+/// Lets a row wait for the store again, because its bytes were sent once more and the ones acknowledged before are gone.
+/// False when the row is of other bytes.
+///
+/// # Errors
+/// The database's.
+pub async fn receive_again(tx: &DatabaseTransaction, recording: &RecordingId, again: &Received) -> Result<bool, Error> {
+    let sql = "UPDATE spool.segment SET state = 'received', staging_uri = $5, stored_at = NULL, etag = NULL, \
+            lost_cause = NULL, received_at = now() \
+        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4";
+    let values = [
+        recording.as_str().into(),
+        again.track.as_str().into(),
+        i64::from(again.name.index()).into(),
+        again.sha256.0.to_vec().into(),
+        again.staging_uri.clone().into(),
+    ];
+    let touched = execute(tx, sql, values).await.map_err(Error::of("receive segment again", recording))?;
+    Ok(touched == 1)
+}
+
+/// One segment.
+///
+/// # Errors
+/// The database's.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    recording: &RecordingId,
+    track: Track,
+    name: Name,
+) -> Result<Option<Segment>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM spool.segment WHERE recording_id = $1 AND track = $2 AND index = $3");
+    let values = [recording.as_str().into(), track.as_str().into(), i64::from(name.index()).into()];
+    let row = one(db, &sql, values).await;
+    let object = format!("{recording}/{track}/{name}");
+    row.and_then(|row| row.as_ref().map(read).transpose()).map_err(Error::of("get segment", object))
+}
+
+/// Segments that wait for the store, initialization sections first, at most `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn received(db: &impl ConnectionTrait, recording: &RecordingId, limit: u32) -> Result<Vec<Segment>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM spool.segment WHERE recording_id = $1 AND state = 'received' \
+         ORDER BY index, track LIMIT $2"
+    );
+    let rows = all(db, &sql, [recording.as_str().into(), i64::from(limit).into()]).await;
+    rows.and_then(|rows| rows.iter().map(read).collect()).map_err(Error::of("list received segments", recording))
+}
+
+/// Every row of a recording, by track and index.
+///
+/// # Errors
+/// The database's.
+pub async fn rows(db: &impl ConnectionTrait, recording: &RecordingId) -> Result<Vec<Segment>, Error> {
+    // Bounded by the limit on indexes, which every accepted row has passed.
+    let limit = 2 * (i64::from(domain::segment::INDEX_MAX) + 1);
+    let sql =
+        format!("SELECT {COLUMNS} FROM spool.segment WHERE recording_id = $1 ORDER BY track DESC, index LIMIT $2");
+    let rows = all(db, &sql, [recording.as_str().into(), limit.into()]).await;
+    rows.and_then(|rows| rows.iter().map(read).collect()).map_err(Error::of("list segments", recording))
+}
+
+/// The packed sample index of one media segment; `None` when there is no such row or it has none.
+///
+/// # Errors
+/// The database's.
+pub async fn sample_index(
+    db: &impl ConnectionTrait,
+    recording: &RecordingId,
+    track: Track,
+    index: u32,
+) -> Result<Option<Vec<u8>>, Error> {
+    let sql = "SELECT sample_index FROM spool.segment WHERE recording_id = $1 AND track = $2 AND index = $3";
+    let row = one(db, sql, [recording.as_str().into(), track.as_str().into(), i64::from(index).into()]).await;
+    let read = |row: Option<QueryResult>| row.map_or(Ok(None), |row| column(&row, "sample_index"));
+    row.and_then(read).map_err(Error::of("get sample index", format!("{recording}/{track}/{index}")))
+}
+
+/// Marks a received segment as stored. The caller holds the recording's row FOR UPDATE. False when the row is no longer
+/// received or is of other bytes: somebody else has settled it.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_stored(
+    tx: &DatabaseTransaction,
+    recording: &RecordingId,
+    row: &Row,
+    etag: Option<&str>,
+) -> Result<bool, Error> {
+    let sql = "UPDATE spool.segment SET state = 'stored', stored_at = now(), etag = $5, staging_uri = NULL \
+        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4 AND state = 'received'";
+    let values = [
+        recording.as_str().into(),
+        row.track.as_str().into(),
+        i64::from(row.index).into(),
+        row.sha256.0.to_vec().into(),
+        etag.into(),
+    ];
+    settle(tx, recording, "mark segment stored", execute(tx, sql, values).await).await
+}
+
+/// Marks a received segment as lost, with the reason. As [`mark_stored`].
+///
+/// # Errors
+/// The database's.
+pub async fn mark_lost(
+    tx: &DatabaseTransaction,
+    recording: &RecordingId,
+    row: &Row,
+    cause: &str,
+) -> Result<bool, Error> {
+    let sql = "UPDATE spool.segment SET state = 'lost', lost_cause = $5, staging_uri = NULL \
+        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4 AND state = 'received'";
+    let values = [
+        recording.as_str().into(),
+        row.track.as_str().into(),
+        i64::from(row.index).into(),
+        row.sha256.0.to_vec().into(),
+        cause.into(),
+    ];
+    settle(tx, recording, "mark segment lost", execute(tx, sql, values).await).await
+}
+
+/// Counts a settled segment, so that the manifest's writer sees that there is something new.
+async fn settle(
+    tx: &DatabaseTransaction,
+    recording: &RecordingId,
+    operation: &'static str,
+    touched: Result<u64, DbErr>,
+) -> Result<bool, Error> {
+    let failed = |source| Error { operation, object: recording.to_string(), source };
+    if touched.map_err(failed)? != 1 {
+        return Ok(false);
+    }
+    let count = "UPDATE spool.recording SET stored_seq = stored_seq + 1 WHERE id = $1";
+    execute(tx, count, [recording.as_str().into()]).await.map_err(failed)?;
+    Ok(true)
+}
+
+/// What the status of a recording shows of one track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackSummary {
+    /// Which track.
+    pub track: Track,
+    /// Acknowledged media segments.
+    pub received: u64,
+    /// Those of them that are in the store.
+    pub stored: u64,
+    /// Highest index; 0 when there is no media segment yet.
+    pub last_index: u32,
+    /// How long the oldest one has been waiting for the store, in milliseconds.
+    pub lag_ms: u64,
+    /// Holes below `last_index`, as first and last index, ascending; at most [`HOLES_MAX`].
+    pub missing: Vec<(u32, u32)>,
+}
+
+/// Holes that a status names; more of them no person reads.
+pub const HOLES_MAX: u32 = 100;
+
+/// What is there of each track that has a row.
+///
+/// # Errors
+/// The database's.
+pub async fn summaries(db: &impl ConnectionTrait, recording: &RecordingId) -> Result<Vec<TrackSummary>, Error> {
+    let failed = |source| Error { operation: "sum up segments", object: recording.to_string(), source };
+    let sql = "SELECT track, count(*) FILTER (WHERE index > 0) AS received, \
+            count(*) FILTER (WHERE index > 0 AND state = 'stored') AS stored, max(index)::int8 AS last_index, \
+            coalesce(extract(epoch FROM now() - min(received_at) FILTER (WHERE state = 'received')) * 1000, 0)::int8 AS lag_ms \
+        FROM spool.segment WHERE recording_id = $1 GROUP BY track ORDER BY track DESC LIMIT 2";
+    let counts = all(db, sql, [recording.as_str().into()]).await.map_err(failed)?;
+    // A hole lies between two neighbours; index 0 stands before the first one even where no initialization section came.
+    let sql = "SELECT track, before + 1 AS from_index, index - 1 AS to_index FROM ( \
+            SELECT track, index::int8, lag(index::int8, 1, 0::int8) OVER (PARTITION BY track ORDER BY index) AS before \
+            FROM spool.segment WHERE recording_id = $1 AND index > 0) AS neighbours \
+        WHERE index > before + 1 ORDER BY track, index LIMIT $2";
+    let holes = all(db, sql, [recording.as_str().into(), i64::from(HOLES_MAX).into()]).await.map_err(failed)?;
+    let read = || {
+        let mut summaries = Vec::new();
+        for row in &counts {
+            let lag_ms: i64 = column(row, "lag_ms")?;
+            summaries.push(TrackSummary {
+                track: word(row, "track", Track::parse)?,
+                received: number(row, "received")?,
+                stored: number(row, "stored")?,
+                last_index: number(row, "last_index")?,
+                lag_ms: u64::try_from(lag_ms).unwrap_or(0),
+                missing: Vec::new(),
+            });
+        }
+        for row in &holes {
+            let track = word(row, "track", Track::parse)?;
+            let hole = (number(row, "from_index")?, number(row, "to_index")?);
+            if let Some(summary) = summaries.iter_mut().find(|summary| summary.track == track) {
+                summary.missing.push(hole);
+            }
+        }
+        Ok(summaries)
+    };
+    read().map_err(failed)
+}
+
+/// The column is signed; nothing of ours comes near its end.
+fn big(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,300 @@
+//! The object store: every object Spool keeps, behind one type.
+//!
+//! Owns the only use of `opendal`, its layers (stacked once, in `open`) and the retries inside one request; whatever
+//! takes longer belongs to the queue. It knows keys as text that `domain::key` built, and nothing of recordings.
+//! No correctness rests on conditional writes: servers ignore them without an error.
+
+mod error;
+mod open;
+mod writer;
+
+pub use error::{Error, Op};
+pub use open::{Config, Service};
+pub use writer::ObjectWriter;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use std::ops::Range;
+use std::path::PathBuf;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Bodies up to this length are written in one request; longer ones in parts of it. Small enough to hold a few in
+/// memory, large enough for S3's least part of 5 MiB.
+const PIECE_BYTES: usize = 8 << 20;
+
+/// Piece in which a stored object is streamed to a client: two are in memory for each.
+const STREAM_BYTES: usize = 1 << 20;
+
+/// Keys deleted with one call; S3 takes 1000.
+const DELETE_BATCH: usize = 1000;
+
+/// The object store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    op: opendal::Operator,
+    place: Place,
+}
+
+/// What kind of place objects lie in.
+#[derive(Debug, Clone)]
+enum Place {
+    /// A folder: a new object's name must be synced too.
+    Folder(PathBuf),
+    /// A server, or memory.
+    Other,
+}
+
+/// What the store says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Length of the object.
+    pub size_bytes: u64,
+    /// Entity tag, where the store has one.
+    pub etag: Option<String>,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Length of the object.
+    pub size_bytes: u64,
+    /// Entity tag, where the store has one.
+    pub etag: Option<String>,
+}
+
+impl Store {
+    /// Opens the store that the settings name. Makes no request to a server; [`Store::check`] does.
+    ///
+    /// # Errors
+    /// The settings cannot be used, or the folder cannot be made.
+    pub async fn open(config: &Config) -> Result<Store, Error> {
+        open::open(config).await
+    }
+
+    /// Writes, finds, reads and deletes a probe object, so that a wrong setting shows at start and not at the first
+    /// segment.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub async fn check(&self) -> Result<(), Error> {
+        let prefix = format!(".probe/{}/", uuid::Uuid::new_v4());
+        let key = format!("{prefix}probe");
+        let bytes = Bytes::from_static(b"spool");
+        self.put(&key, bytes.clone()).await?;
+        let found = self.get_range(&key, 1..5).await? == bytes.slice(1..)
+            && self.stat(&key).await?.is_some_and(|meta| meta.size_bytes == 5)
+            && self.list(&prefix).await?.page(2).await?.iter().any(|listed| listed.key == key);
+        self.delete(std::slice::from_ref(&key)).await?;
+        if found { Ok(()) } else { Err(Error::Short { op: Op::Check, key, expected: 5, found: 0 }) }
+    }
+
+    /// The whole object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
+        self.op.read(key).await.map(|buffer| buffer.to_bytes()).map_err(|source| Error::of(Op::Get, key, source))
+    }
+
+    /// The bytes `range` of an object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Short`] when it ends before the range does.
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        let expected = range.end.saturating_sub(range.start);
+        if expected == 0 {
+            return Ok(Bytes::new());
+        }
+        let short = |found| Error::Short { op: Op::Get, key: key.to_owned(), expected, found };
+        match self.op.read_with(key).range(range).await {
+            Ok(buffer) if buffer.len() as u64 == expected => Ok(buffer.to_bytes()),
+            Ok(buffer) => Err(short(buffer.len() as u64)),
+            Err(source) if source.kind() == opendal::ErrorKind::RangeNotSatisfied => Err(short(0)),
+            Err(source) => Err(Error::of(Op::Get, key, source)),
+        }
+    }
+
+    /// The bytes `range` of an object, piece by piece, with bounded memory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; later errors come through the stream.
+    pub async fn stream(
+        &self,
+        key: &str,
+        range: Range<u64>,
+    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        let owned = key.to_owned();
+        let reader = self.op.reader_with(key).chunk(STREAM_BYTES).await.map_err(|e| Error::of(Op::Get, key, e))?;
+        let stream = reader.into_bytes_stream(range).await.map_err(|e| Error::of(Op::Get, key, e))?;
+        Ok(stream.map_err(move |source| Error::of_io(Op::Get, &owned, source)))
+    }
+
+    /// Writes an object in one request. It is durable, and whole or not there.
+    ///
+    /// # Errors
+    /// [`Error::Short`] when the store holds another length afterwards.
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<Meta, Error> {
+        let size_bytes = bytes.len() as u64;
+        let written = self.op.write(key, bytes).await.map_err(|source| Error::of(Op::Put, key, source))?;
+        self.written(key, size_bytes, &written).await
+    }
+
+    /// Writes an object of `size_bytes` from a reader, with bounded memory. It is durable, and whole or not there.
+    ///
+    /// # Errors
+    /// [`Error::Short`] when the reader gives another length; nothing is written then.
+    pub async fn put_from(
+        &self,
+        key: &str,
+        mut reader: impl AsyncRead + Unpin + Send,
+        size_bytes: u64,
+    ) -> Result<Meta, Error> {
+        let short = |found| Error::Short { op: Op::Put, key: key.to_owned(), expected: size_bytes, found };
+        if size_bytes <= PIECE_BYTES as u64 {
+            let bytes = read_piece(&mut reader, key, PIECE_BYTES + 1).await?;
+            let found = bytes.len() as u64;
+            return if found == size_bytes { self.put(key, bytes).await } else { Err(short(found)) };
+        }
+        let mut writer = self.writer(key, PIECE_BYTES).await?;
+        let mut found = 0;
+        loop {
+            let piece = read_piece(&mut reader, key, PIECE_BYTES).await?;
+            found += piece.len() as u64;
+            if piece.is_empty() || found > size_bytes {
+                break;
+            }
+            writer.write(piece).await?;
+        }
+        if found == size_bytes {
+            return writer.close().await;
+        }
+        writer.abort().await;
+        Err(short(found))
+    }
+
+    /// A writer for an object whose length need not be known, in parts of `part_bytes`. Only `close` makes the object
+    /// appear; a writer that is dropped leaves none.
+    ///
+    /// # Errors
+    /// The store cannot begin a write.
+    pub async fn writer(&self, key: &str, part_bytes: usize) -> Result<ObjectWriter, Error> {
+        ObjectWriter::begin(self.clone(), key, part_bytes).await
+    }
+
+    /// What the store says of an object; `None` when there is none.
+    ///
+    /// # Errors
+    /// The store cannot tell.
+    pub async fn stat(&self, key: &str) -> Result<Option<Meta>, Error> {
+        match self.op.stat(key).await {
+            Ok(meta) if meta.is_file() => Ok(Some(meta_of(&meta))),
+            Ok(_) => Ok(None),
+            Err(source) if source.kind() == opendal::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::of(Op::Stat, key, source)),
+        }
+    }
+
+    /// Everything whose key begins with `prefix`, which is empty or ends in `/`, in no particular order.
+    ///
+    /// # Errors
+    /// The store cannot list.
+    pub async fn list(&self, prefix: &str) -> Result<Listing, Error> {
+        debug_assert!(prefix.is_empty() || prefix.ends_with('/'), "a prefix ends in /: {prefix}");
+        let path = if prefix.is_empty() { "/" } else { prefix };
+        let lister = self.op.lister_with(path).recursive(true).await.map_err(|e| Error::of(Op::List, prefix, e))?;
+        Ok(Listing { lister, prefix: prefix.to_owned() })
+    }
+
+    /// Deletes objects; one that is not there is no error, so that it can be repeated.
+    ///
+    /// # Errors
+    /// The store could not delete at least one of them.
+    pub async fn delete(&self, keys: &[String]) -> Result<(), Error> {
+        for batch in keys.chunks(DELETE_BATCH) {
+            let first = batch.first().map_or("", String::as_str);
+            self.op.delete_iter(batch.iter().cloned()).await.map_err(|source| Error::of(Op::Delete, first, source))?;
+        }
+        Ok(())
+    }
+
+    /// Checks what a finished write left, and makes its name as durable as its bytes.
+    async fn written(&self, key: &str, expected: u64, written: &opendal::Metadata) -> Result<Meta, Error> {
+        // A server's answer to a write need not tell the length; a folder's does.
+        if let Place::Folder(root) = &self.place {
+            if written.content_length() != expected {
+                let found = written.content_length();
+                return Err(Error::Short { op: Op::Put, key: key.to_owned(), expected, found });
+            }
+            sync_names(root.clone(), key).await?;
+        }
+        Ok(Meta { size_bytes: expected, etag: written.etag().map(str::to_owned) })
+    }
+}
+
+/// Syncs every folder between the object and the root: a rename is durable only when the folder it happened in is, and
+/// so is a folder that was made on the way.
+async fn sync_names(root: PathBuf, key: &str) -> Result<(), Error> {
+    let path = root.join(key);
+    let sync = move || {
+        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
+        folders.map(|folder| std::fs::File::open(folder)?.sync_all()).collect::<std::io::Result<()>>()
+    };
+    let synced = tokio::task::spawn_blocking(sync).await.expect("syncing a folder does not panic");
+    synced.map_err(|source| Error::of_io(Op::Put, key, source))
+}
+
+/// Reads up to `limit` bytes; fewer only at the end.
+async fn read_piece(reader: &mut (impl AsyncRead + Unpin), key: &str, limit: usize) -> Result<Bytes, Error> {
+    let mut piece = Vec::new();
+    let mut bounded = reader.take(limit as u64);
+    bounded.read_to_end(&mut piece).await.map_err(|source| Error::Source { key: key.to_owned(), source })?;
+    Ok(Bytes::from(piece))
+}
+
+fn meta_of(meta: &opendal::Metadata) -> Meta {
+    Meta { size_bytes: meta.content_length(), etag: meta.etag().map(str::to_owned) }
+}
+
+/// A listing under way.
+pub struct Listing {
+    lister: opendal::Lister,
+    prefix: String,
+}
+
+impl Listing {
+    /// The next objects, at most `limit`; none at the end.
+    ///
+    /// # Errors
+    /// The store stopped answering; what was given so far holds.
+    pub async fn page(&mut self, limit: usize) -> Result<Vec<Listed>, Error> {
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let Some(entry) = self.lister.next().await else { break };
+            let entry = entry.map_err(|source| Error::of(Op::List, &self.prefix, source))?;
+            // A folder lists itself, its folders, and what is being written beside the objects.
+            let beside = self.prefix.is_empty() && entry.path().starts_with(open::ASIDE);
+            if entry.metadata().is_file() && !beside {
+                let Meta { size_bytes, etag } = meta_of(entry.metadata());
+                page.push(Listed { key: entry.path().to_owned(), size_bytes, etag });
+            }
+        }
+        Ok(page)
+    }
+
+    /// The rest of the listing as one list, for prefixes that are known to be small.
+    ///
+    /// # Errors
+    /// The store stopped answering.
+    pub async fn all(mut self) -> Result<Vec<Listed>, Error> {
+        let mut listed = Vec::new();
+        loop {
+            let page = self.page(1000).await?;
+            if page.is_empty() {
+                return Ok(listed);
+            }
+            listed.extend(page);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Opens the store that the settings name, with its layers.
+
+use super::{Error, Op, Place, Store};
+use crate::config::Secret;
+use opendal::layers::{RetryLayer, TimeoutLayer};
+use opendal::{Operator, services};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Folder inside the root where objects are written before they are renamed. An id never begins with a dot, so no key
+/// lies in it; inside the root, so that both are on one file system.
+pub(super) const ASIDE: &str = ".aside/";
+
+/// What a process that died left aside is removed after this; nothing takes that long to write.
+const ASIDE_AGE_MAX: Duration = Duration::from_secs(48 * 3600);
+
+/// Settings of the object store; see `config.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which kind of store.
+    pub service: Service,
+    /// Folder, or prefix inside the bucket.
+    pub root: String,
+    /// Bucket.
+    pub bucket: String,
+    /// Address of the server as Spool reaches it.
+    pub endpoint: String,
+    /// Address of the server as clients reach it.
+    pub public_endpoint: String,
+    /// Region.
+    pub region: String,
+    /// Who.
+    pub access_key_id: Secret,
+    /// Proof.
+    pub secret_access_key: Secret,
+    /// Tries of one request to a server.
+    pub tries_max: u32,
+    /// Longest look at an object.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Longest read or write of one piece.
+    #[serde(with = "humantime_serde")]
+    pub io_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            service: Service::Fs,
+            root: "data/objects".to_owned(),
+            bucket: String::new(),
+            endpoint: String::new(),
+            public_endpoint: String::new(),
+            region: "us-east-1".to_owned(),
+            access_key_id: Secret::default(),
+            secret_access_key: Secret::default(),
+            tries_max: 3,
+            timeout: Duration::from_secs(3),
+            io_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Kind of object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// A folder.
+    Fs,
+    /// An S3-compatible server.
+    S3,
+    /// Memory of this process; for tests.
+    Memory,
+}
+
+pub(super) async fn open(config: &Config) -> Result<Store, Error> {
+    let timeout = TimeoutLayer::new().with_timeout(config.timeout).with_io_timeout(config.io_timeout);
+    let refused = |source| Error::Refused { op: Op::Open, key: config.root.clone(), source: Box::new(source) };
+    match config.service {
+        Service::Fs => {
+            let root = folder(Path::new(&config.root)).await?;
+            let builder = services::Fs::default()
+                .root(&root.to_string_lossy())
+                .atomic_write_dir(&root.join(ASIDE).to_string_lossy());
+            // No retries in a folder: a write that was cut in the middle cannot be repeated on the same file.
+            let op = Operator::new(builder).map_err(refused)?.layer(timeout);
+            Ok(Store { op, place: Place::Folder(root) })
+        }
+        Service::S3 => {
+            // The HTTP client takes the process's provider of cryptography; another part may have set it before.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            // Timeout inside retry: each try has its own, and three of them bound the request. Both keys set means
+            // that neither a developer's profile nor a machine's metadata service is asked.
+            let retry = RetryLayer::new().with_jitter().with_max_times(config.tries_max.saturating_sub(1) as usize);
+            let retry = retry.with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_millis(500));
+            let op = Operator::new(s3(config)).map_err(refused)?.layer(timeout).layer(retry);
+            Ok(Store { op, place: Place::Other })
+        }
+        Service::Memory => {
+            let op = Operator::new(services::Memory::default()).map_err(refused)?.layer(timeout);
+            Ok(Store { op, place: Place::Other })
+        }
+    }
+}
+
+fn s3(config: &Config) -> services::S3 {
+    let mut builder = services::S3::default().bucket(&config.bucket).region(&config.region);
+    if !config.root.is_empty() && config.root != Config::default().root {
+        builder = builder.root(&config.root);
+    }
+    if !config.endpoint.is_empty() {
+        builder = builder.endpoint(&config.endpoint);
+    }
+    if config.access_key_id.is_set() && config.secret_access_key.is_set() {
+        builder = builder
+            .access_key_id(config.access_key_id.expose())
+            .secret_access_key(config.secret_access_key.expose())
+            .disable_config_load()
+            .disable_ec2_metadata();
+    }
+    builder
+}
+
+/// Makes the folder and takes away what dead processes left aside.
+async fn folder(root: &Path) -> Result<PathBuf, Error> {
+    let away = |source: std::io::Error| Error::of_io(Op::Open, &root.to_string_lossy(), source);
+    let aside = root.join(ASIDE);
+    tokio::fs::create_dir_all(&aside).await.map_err(away)?;
+    let mut left = tokio::fs::read_dir(&aside).await.map_err(away)?;
+    while let Some(entry) = left.next_entry().await.map_err(away)? {
+        let modified = entry.metadata().await.and_then(|meta| meta.modified());
+        let old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ASIDE_AGE_MAX));
+        // Another process may take it away at the same moment.
+        if old && let Err(error) = tokio::fs::remove_file(entry.path()).await {
+            tracing::debug!(error = %error, "old file aside not removed");
+        }
+    }
+    tokio::fs::canonicalize(root).await.map_err(away)
+}
