@@ -15,12 +15,11 @@ pub(crate) fn template(class: &str, error: &str) -> String {
         if out.len() >= TEMPLATE_CHARS_MAX {
             break;
         }
-        if first == '"' || first == '\'' || first == '`' {
-            if let Some(end) = rest[1..].find(first) {
-                out.push('?');
-                rest = &rest[end + 2..];
-                continue;
-            }
+        let quoted = matches!(first, '"' | '\'' | '`').then(|| rest[1..].find(first)).flatten();
+        if let Some(end) = quoted {
+            out.push('?');
+            rest = &rest[end + 2..];
+            continue;
         }
         let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
         if word == 0 {

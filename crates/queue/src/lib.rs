@@ -10,6 +10,7 @@ pub mod enqueue;
 pub mod kinds;
 pub mod notify;
 pub mod operate;
+pub mod read;
 
 mod apalis;
 mod config;

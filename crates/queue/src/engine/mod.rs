@@ -9,6 +9,7 @@ pub(crate) mod heart;
 pub(crate) mod held;
 pub(crate) mod lane;
 
+mod batch;
 mod ears;
 mod keeper;
 mod limits;

@@ -1,0 +1,104 @@
+//! Queues and workers as they are now.
+
+use super::{Error, reading};
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Cells are counted up to this number, which then reads "this many or more": an exact count of a million rows would
+/// cost more than the console may.
+pub const COUNT_MAX: i64 = 10_001;
+
+/// One queue.
+#[derive(Debug, Clone, PartialEq, Serialize, FromQueryResult)]
+pub struct QueueRow {
+    /// Its name.
+    pub name: String,
+    /// It is paused now.
+    pub paused: bool,
+    /// Since when.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// By whom.
+    pub paused_by: Option<String>,
+    /// Why.
+    pub paused_reason: Option<String>,
+    /// Until when; none: until resumed.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// Most jobs running at once.
+    pub max_running: Option<i32>,
+    /// Most jobs of one owner running at once.
+    pub key_max: Option<i32>,
+    /// Jobs with a time in the future, up to [`COUNT_MAX`].
+    pub scheduled: i64,
+    /// Jobs that may run now, up to [`COUNT_MAX`].
+    pub available: i64,
+    /// Jobs running.
+    pub running: i64,
+    /// Jobs that failed and run again, up to [`COUNT_MAX`].
+    pub retryable: i64,
+    /// How long the oldest available job has waited, in seconds.
+    pub oldest_s: Option<f64>,
+}
+
+/// Every queue with what is in it.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn queues<C: ConnectionTrait>(db: &C) -> Result<Vec<QueueRow>, Error> {
+    let cell = |state: i16| {
+        format!(
+            "(SELECT count(*) FROM (SELECT FROM queue.job AS job WHERE job.queue = q.name AND job.state = {state} \
+             LIMIT {COUNT_MAX}) AS cell)"
+        )
+    };
+    let sql = format!(
+        "SELECT q.name, q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now()) AS paused, q.paused_at, \
+         q.paused_by, q.paused_reason, q.paused_until, q.max_running, q.key_max, {} AS scheduled, {} AS available, {} AS running, \
+         {} AS retryable, (SELECT extract(epoch FROM now() - job.run_at)::float8 FROM queue.job AS job \
+           WHERE job.queue = q.name AND job.state = 2 ORDER BY job.run_at LIMIT 1) AS oldest_s \
+         FROM queue.queue AS q ORDER BY q.name LIMIT 1000",
+        cell(1),
+        cell(2),
+        cell(3),
+        cell(4)
+    );
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    QueueRow::find_by_statement(statement).all(db).await.map_err(reading("queues"))
+}
+
+/// One worker process.
+#[derive(Debug, Clone, PartialEq, Serialize, FromQueryResult)]
+pub struct WorkerRow {
+    /// Its identity since its start.
+    pub id: Uuid,
+    /// Pod or host.
+    pub pod: Option<String>,
+    /// Node.
+    pub node: Option<String>,
+    /// Version of the program.
+    pub version: Option<String>,
+    /// What it runs: a list of `queue/kind`.
+    pub kinds: Option<serde_json::Value>,
+    /// How many jobs it may run at once.
+    pub slots: Option<i32>,
+    /// How many it ran at its last heartbeat.
+    pub busy: Option<i32>,
+    /// It claims nothing more.
+    pub draining: bool,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// Time left of its lease, in seconds; negative: it is dead or cut off.
+    pub lease_left_s: f64,
+}
+
+/// Every worker, newest first.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn workers<C: ConnectionTrait>(db: &C) -> Result<Vec<WorkerRow>, Error> {
+    let sql = "SELECT id, pod, node, version, kinds, slots, busy, draining, started_at, \
+        extract(epoch FROM lease_until - now())::float8 AS lease_left_s FROM queue.worker ORDER BY started_at DESC, id LIMIT 1000";
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    WorkerRow::find_by_statement(statement).all(db).await.map_err(reading("workers"))
+}
