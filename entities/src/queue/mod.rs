@@ -11,6 +11,7 @@ pub mod op_log;
 pub mod operation;
 pub mod operation_item;
 pub mod progress;
+#[expect(clippy::module_inception, reason = "the table is named like its schema")]
 pub mod queue;
 pub mod schedule;
 pub mod stat;
