@@ -3,7 +3,9 @@
 //! Each verb is one call of a function of the database that checks the state, makes the change and writes the audit in
 //! one transaction. What may follow what is decided there, for the command line and the console alike.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use crate::enqueue::{self, Enqueue, Enqueued};
+use crate::notify;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait, Value};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -157,6 +159,35 @@ pub async fn limit<C: ConnectionTrait>(db: &C, queue: &str, limit: Limit, by: &B
 /// The database did not take it.
 pub async fn drain<C: ConnectionTrait>(db: &C, worker: Uuid, by: &By) -> Result<Answer, Error> {
     ask(db, "drain worker", "SELECT queue.op_drain($1, $2, $3, $4)", vec![worker.into()], by).await
+}
+
+/// Why a job could not be put in by hand; nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// It was not taken.
+    #[error(transparent)]
+    Enqueue(#[from] enqueue::Error),
+    /// The audit or the transaction around both failed.
+    #[error("enqueue job by hand")]
+    Database(#[source] DbErr),
+}
+
+/// Puts a job in by hand and wakes its queue, with the audit in the same transaction.
+///
+/// # Errors
+/// The database did not take it.
+pub async fn enqueue(db: &DatabaseConnection, job: Enqueue, by: &By) -> Result<Enqueued, EnqueueError> {
+    let tx = db.begin().await.map_err(EnqueueError::Database)?;
+    let enqueued = job.put(&tx).await?;
+    let sql = "SELECT queue.log_op('enqueue', jsonb_build_object('job', $1::uuid, 'inserted', $2::boolean), 1, NULL, $4, $5, $6), \
+         pg_notify($3, (SELECT job.queue FROM queue.job AS job WHERE job.id = $1))";
+    let (id, inserted) = (enqueued.id.into(), enqueued.inserted.into());
+    let who = [by.actor.clone().into(), by.via.clone().into(), by.reason.clone().into()];
+    let values = [id, inserted, notify::READY.into()].into_iter().chain(who);
+    let audit = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    tx.execute_raw(audit).await.map_err(EnqueueError::Database)?;
+    tx.commit().await.map_err(EnqueueError::Database)?;
+    Ok(enqueued)
 }
 
 async fn ask<C: ConnectionTrait>(
