@@ -5,7 +5,12 @@
 pub mod boxes;
 pub mod defect;
 pub mod ff;
+pub mod files;
+pub mod folder;
 pub mod index;
 pub mod init;
+pub mod layout;
 mod moof;
+pub mod mux;
+pub mod readback;
 pub mod walk;

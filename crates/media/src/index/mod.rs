@@ -236,10 +236,35 @@ impl<'a> Fragment<'a> {
         Samples { durations, compositions, syncs: self.syncs.clone(), sizes: self.sizes.clone() }
     }
 
+    /// Durations as runs of equal ones: the duration and how many samples have it.
+    pub(crate) fn durations(&self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
+        runs(self.durations.clone()).map(|(value, count)| (value as u32, count))
+    }
+
+    /// Composition offsets as runs of equal ones.
+    pub(crate) fn composition_offsets(&self) -> impl Iterator<Item = (i32, u32)> + use<'a> {
+        runs(self.compositions.clone()).map(|(value, count)| (varint::unzigzag(value) as i32, count))
+    }
+
+    /// Sync flags as runs of equal ones.
+    pub(crate) fn syncs(&self) -> impl Iterator<Item = (bool, u32)> + use<'a> {
+        runs(self.syncs.clone()).map(|(value, count)| (value == 1, count))
+    }
+
+    /// Sizes, one by one.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.sizes.clone().map(|value| value as u32)
+    }
+
     /// Where the samples lie in the object, in decode order.
     pub fn ranges(&self) -> Ranges<'a> {
         self.ranges.clone()
     }
+}
+
+/// A checked column never has a run longer than its fragment, whose count has 32 bits.
+fn runs(mut column: Column<'_>) -> impl Iterator<Item = (u64, u32)> {
+    std::iter::from_fn(move || column.run().map(|(value, count)| (value, count as u32)))
 }
 
 /// The samples of a fragment, in decode order.

@@ -1,29 +1,30 @@
 //! Sets of segments made by FFmpeg's own muxers, in the layout of a recording.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a set that cannot be made ends the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder with `video/` and `audio/`, gone when dropped.
-pub struct Set {
+pub(crate) struct Set {
     folder: tempfile::TempDir,
 }
 
 /// How one track is encoded and segmented. Every entry is FFmpeg's own option.
 #[derive(Clone, Copy)]
-pub struct Lane<'a> {
+pub(crate) struct Lane<'a> {
     /// Source and options before the encoder, without `-i` of other lanes.
-    pub input: &'a [&'a str],
+    pub(crate) input: &'a [&'a str],
     /// Encoder and its options.
-    pub encode: &'a [&'a str],
+    pub(crate) encode: &'a [&'a str],
     /// Options of the dash muxer beyond those of every lane.
-    pub mux: &'a [&'a str],
+    pub(crate) mux: &'a [&'a str],
 }
 
 /// 30 frames a second with B-frames, a sync sample every two seconds.
-pub const H264: Lane<'_> = Lane {
+pub(crate) const H264: Lane<'_> = Lane {
     input: &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"],
     encode: &[
         "-c:v",
@@ -43,7 +44,7 @@ pub const H264: Lane<'_> = Lane {
 };
 
 /// AAC at 48 kHz.
-pub const AAC: Lane<'_> = Lane {
+pub(crate) const AAC: Lane<'_> = Lane {
     input: &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"],
     encode: &["-c:a", "aac", "-b:a", "96k", "-ac", "2"],
     mux: &[],
@@ -51,12 +52,12 @@ pub const AAC: Lane<'_> = Lane {
 
 impl Set {
     /// A folder without tracks.
-    pub fn empty() -> Set {
+    pub(crate) fn empty() -> Set {
         Set { folder: tempfile::tempdir().unwrap() }
     }
 
     /// Both tracks of `seconds` each.
-    pub fn of(video: Option<Lane<'_>>, audio: Option<Lane<'_>>, seconds: &str) -> Set {
+    pub(crate) fn of(video: Option<Lane<'_>>, audio: Option<Lane<'_>>, seconds: &str) -> Set {
         let set = Set::empty();
         if let Some(lane) = video {
             set.add("video", lane, seconds);
@@ -68,12 +69,12 @@ impl Set {
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Encodes one lane into `track/`.
-    pub fn add(&self, track: &str, lane: Lane<'_>, seconds: &str) {
+    pub(crate) fn add(&self, track: &str, lane: Lane<'_>, seconds: &str) {
         let folder = self.path().join(track);
         fs::create_dir_all(&folder).unwrap();
         let mut ffmpeg = Command::new("ffmpeg");
@@ -86,23 +87,23 @@ impl Set {
     }
 
     /// Path of the segment `index` of `track`; 0 is the initialization section.
-    pub fn segment(&self, track: &str, index: u32) -> PathBuf {
+    pub(crate) fn segment(&self, track: &str, index: u32) -> PathBuf {
         let name = if index == 0 { "init.mp4".to_owned() } else { format!("segment_{index:03}.m4s") };
         self.path().join(track).join(name)
     }
 
     /// Bytes of the segment `index` of `track`.
-    pub fn bytes(&self, track: &str, index: u32) -> Vec<u8> {
+    pub(crate) fn bytes(&self, track: &str, index: u32) -> Vec<u8> {
         fs::read(self.segment(track, index)).unwrap()
     }
 
     /// Indexes of the media segments that are there, ascending.
-    pub fn indexes(&self, track: &str) -> Vec<u32> {
+    pub(crate) fn indexes(&self, track: &str) -> Vec<u32> {
         (1..).take_while(|&index| self.segment(track, index).exists()).collect()
     }
 
     /// The initialization section and all segments of a track, one after the other, as a file that FFmpeg reads.
-    pub fn concat(&self, track: &str) -> PathBuf {
+    pub(crate) fn concat(&self, track: &str) -> PathBuf {
         let mut bytes = self.bytes(track, 0);
         for index in self.indexes(track) {
             bytes.extend(self.bytes(track, index));
@@ -114,7 +115,7 @@ impl Set {
 }
 
 /// Runs a command to a good end and gives what it wrote to standard output.
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {complaints}");

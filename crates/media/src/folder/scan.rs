@@ -1,0 +1,145 @@
+//! What is in a folder: every segment by its heads, with its defect if it has one.
+
+#![forbid(unsafe_code)]
+
+use super::Failure;
+use crate::defect::Defect;
+use crate::init::{INIT_BYTES_MAX, Init};
+use crate::walk::{Accepted, Limits, Media, Walker};
+use domain::manifest::Manifest;
+use domain::retry::Classify as _;
+use domain::segment::{Name, Track};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// The head of an ordinary segment is read at once.
+const HEAD_BYTES: usize = 16 << 10;
+
+/// Largest manifest that is read.
+const MANIFEST_BYTES_MAX: u64 = 64 << 20;
+
+/// What is in a folder.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Tracks that have at least an initialization section or a segment.
+    pub(super) tracks: BTreeMap<Track, FoundTrack>,
+    pub(super) manifest: Option<Manifest>,
+}
+
+#[derive(Debug)]
+pub(super) struct FoundTrack {
+    pub(super) init: Option<Init>,
+    pub(super) init_bytes: u64,
+    pub(super) segments: BTreeMap<u32, FoundSegment>,
+}
+
+#[derive(Debug)]
+pub(super) struct FoundSegment {
+    pub(super) size_bytes: u64,
+    pub(super) media: Result<Media, Defect>,
+}
+
+pub(super) fn scan(folder: &Path, manifest: Option<&Path>) -> Result<Found, Failure> {
+    fs::read_dir(folder).map_err(|error| Failure::io(&format!("read {}", folder.display()), &error))?;
+    let mut tracks = BTreeMap::new();
+    for track in Track::ALL {
+        if let Some(found) = scan_track(&folder.join(track.as_str()), track)? {
+            tracks.insert(track, found);
+        }
+    }
+    let manifest = match manifest {
+        Some(path) => Some(read_manifest(path)?),
+        // An old or half-written manifest that nobody asked for says nothing: the segments decide.
+        None => read_manifest(&folder.join("manifest.json")).ok(),
+    };
+    Ok(Found { tracks, manifest })
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
+    let io = |error| Failure::io(&format!("read {}", path.display()), &error);
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(MANIFEST_BYTES_MAX).read_to_end(&mut bytes).map_err(io)?;
+    Manifest::parse(&bytes).map_err(|error| Failure::new("manifest-malformed", &error))
+}
+
+fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure> {
+    let io = |error| Failure::io(&format!("read {}", folder.display()), &error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    let mut sizes = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(io)?;
+        let Some(name) = entry.file_name().to_str().and_then(|name| Name::parse(name).ok()) else { continue };
+        // Follows links, so that a folder of links to segments is a folder of segments.
+        let metadata = fs::metadata(entry.path()).map_err(io)?;
+        if metadata.is_file() {
+            sizes.insert(name.index(), metadata.len());
+        }
+    }
+    let Some(init_bytes) = sizes.remove(&0) else {
+        if sizes.is_empty() {
+            return Ok(None);
+        }
+        let missing = Failure::of(&Defect::MissingInit);
+        return Err(missing.about(&format!("the {track} track")));
+    };
+    let init = read_init(folder, track)?;
+    let mut segments = BTreeMap::new();
+    for (index, size_bytes) in sizes {
+        let path = folder.join(Name::Media(index).to_string());
+        let media = read_heads(&path, &init, size_bytes);
+        let media = media.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?;
+        segments.insert(index, FoundSegment { size_bytes, media });
+    }
+    Ok(Some(FoundTrack { init: Some(init), init_bytes, segments }))
+}
+
+fn read_init(folder: &Path, track: Track) -> Result<Init, Failure> {
+    let path = folder.join(Name::Init.to_string());
+    let io = |error| Failure::io(&format!("read {}", path.display()), &error);
+    let mut bytes = Vec::new();
+    File::open(&path).map_err(io)?.take(INIT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
+    let what = format!("the initialization section of the {track} track");
+    Init::parse(track, &bytes).map_err(|defect| Failure::of(&defect).about(&what))
+}
+
+/// Reads what the walk needs and passes over the media data.
+fn read_heads(path: &Path, init: &Init, size_bytes: u64) -> io::Result<Result<Media, Defect>> {
+    let mut file = File::open(path)?;
+    let mut walker = Walker::media(init, Limits::NONE);
+    let mut head = [0; HEAD_BYTES];
+    loop {
+        let skip = walker.skippable_bytes().min(size_bytes.saturating_sub(walker.position()));
+        if skip > 0 {
+            walker.skip(skip);
+            file.seek(SeekFrom::Start(walker.position()))?;
+        }
+        let read = match file.read(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            break;
+        }
+        if let Err(defect) = walker.push(&head[..read]) {
+            return Ok(Err(defect));
+        }
+    }
+    Ok(match walker.finish() {
+        Ok(Accepted::Media(media)) => Ok(media),
+        Ok(Accepted::Init(_)) => Err(Defect::Empty),
+        Err(defect) => Err(defect),
+    })
+}
+
+impl FoundSegment {
+    /// An object without bytes is one that never came.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(&self.media, Err(defect) if defect.class() == Defect::ZeroByte.class())
+    }
+}

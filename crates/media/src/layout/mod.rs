@@ -1,0 +1,218 @@
+//! Where every byte of a result goes, known before the first one is written.
+//!
+//! A layout is made of initialization sections and packed sample indexes alone: no segment is read. It holds the
+//! packed indexes, one entry a chunk and nothing a sample; the header is generated in pieces.
+//! The same tracks give the same bytes: no time of day, no version string, a fixed interleave. Whoever changes what
+//! comes out raises `domain::mux::LAYOUT_VERSION`.
+
+#![forbid(unsafe_code)]
+
+mod chunk;
+mod header;
+mod table;
+mod timeline;
+
+pub use chunk::Chunk;
+pub use header::HeaderPieces;
+pub use timeline::{Jump, MOVIE_TIMESCALE, TrackTimes};
+
+use crate::index::{Damaged, IndexReader};
+use crate::init::Init;
+use bytes::Bytes;
+use domain::id::Sha256;
+use domain::mux::{ResultFacts, TrackFacts};
+use domain::retry::{Classify, Fault};
+use domain::segment::Track;
+use header::HeaderSize;
+use table::Counts;
+use thiserror::Error;
+use timeline::Timeline;
+
+/// One segment of a track, as its row tells it.
+#[derive(Debug, Clone)]
+pub struct SegmentInput {
+    /// Index of the segment, from 1.
+    pub index: u32,
+    /// Length of the object.
+    pub size_bytes: u64,
+    /// Digest of the object, if it is known; a reader's bytes are held to it.
+    pub sha256: Option<Sha256>,
+    /// Its packed sample index.
+    pub packed: Bytes,
+}
+
+/// One track of a result.
+#[derive(Debug, Clone)]
+pub struct TrackInput {
+    /// Its initialization section.
+    pub init: Init,
+    /// Its segments, in the order of the timeline.
+    pub segments: Vec<SegmentInput>,
+}
+
+/// Why tracks cannot be laid out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// There is nothing to lay out.
+    #[error("there is no track")]
+    NoTrack,
+    /// A track has no sample.
+    #[error("the {track} track has no samples")]
+    Empty {
+        /// Which track.
+        track: Track,
+    },
+    /// A stored sample index cannot be read.
+    #[error("read sample index of {track} segment {segment}")]
+    Index {
+        /// Which track.
+        track: Track,
+        /// Index of the segment.
+        segment: u32,
+        /// What is wrong with it.
+        #[source]
+        source: Damaged,
+    },
+    /// An index tells of bytes behind the end of its segment.
+    #[error("the sample index of {track} segment {segment} reaches behind its end")]
+    OutsideSegment {
+        /// Which track.
+        track: Track,
+        /// Index of the segment.
+        segment: u32,
+    },
+    /// Time stamps go back further than the last sample is long.
+    #[error("{track} segment {segment} begins {overlap_ms} ms before the segments before it end")]
+    TfdtBack {
+        /// Which track.
+        track: Track,
+        /// Index of the segment.
+        segment: u32,
+        /// How far they go back, rounded down.
+        overlap_ms: u64,
+    },
+    /// A gap is longer than the duration of one sample can say.
+    #[error("the gap before {track} segment {segment} is too long for one sample")]
+    GapTooLong {
+        /// Which track.
+        track: Track,
+        /// Index of the segment.
+        segment: u32,
+    },
+    /// A time or a size does not fit its field.
+    #[error("the {track} track has times or sizes that a result cannot express")]
+    OutOfRange {
+        /// Which track.
+        track: Track,
+    },
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        Fault::Permanent
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Error::NoTrack | Error::Empty { .. } => "empty",
+            Error::Index { source, .. } => source.class(),
+            Error::OutsideSegment { .. } => "index-damaged",
+            Error::TfdtBack { .. } => "tfdt-back",
+            Error::GapTooLong { .. } => "gap-too-long",
+            Error::OutOfRange { .. } => "out-of-range",
+        }
+    }
+}
+
+/// A result before it is written.
+#[derive(Debug)]
+pub struct Layout {
+    tracks: Vec<LaidTrack>,
+    chunks: Vec<Chunk>,
+    size: HeaderSize,
+    payload_bytes: u64,
+}
+
+/// One track with its place on the common timeline.
+#[derive(Debug)]
+pub(crate) struct LaidTrack {
+    pub(crate) input: TrackInput,
+    timeline: Timeline,
+    times: TrackTimes,
+    counts: Counts,
+}
+
+impl Layout {
+    /// Lays tracks out in the order given.
+    pub fn new(tracks: Vec<TrackInput>) -> Result<Layout, Error> {
+        if tracks.is_empty() {
+            return Err(Error::NoTrack);
+        }
+        let timelines = tracks.iter().map(Timeline::of).collect::<Result<Vec<_>, _>>()?;
+        let times = timeline::place(&tracks, &timelines)?;
+        let chunks = chunk::interleave(&tracks)?;
+        let laid = tracks.into_iter().zip(timelines).zip(times).enumerate();
+        let laid = laid.map(|(n, ((input, timeline), times))| {
+            let counts = Counts::of(&input, &timeline, times.composition_bias, chunks.iter().filter(|c| c.track == n));
+            LaidTrack { input, timeline, times, counts }
+        });
+        let tracks: Vec<_> = laid.collect();
+        let payload_bytes = chunks.iter().map(|chunk| chunk.len).sum();
+        let size = HeaderSize::of(&tracks, &chunks, payload_bytes)?;
+        Ok(Layout { tracks, chunks, size, payload_bytes })
+    }
+
+    /// Length of the result.
+    pub fn size_bytes(&self) -> u64 {
+        self.size.total_bytes() + self.payload_bytes
+    }
+
+    /// Length of everything before the first sample.
+    pub fn header_bytes(&self) -> u64 {
+        self.size.total_bytes()
+    }
+
+    /// Everything before the first sample, in pieces of about 64 KiB.
+    pub fn header(&self) -> HeaderPieces<'_> {
+        HeaderPieces::of(self)
+    }
+
+    /// What follows the header, in order.
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// Initialization section of track `n`, counted from 0.
+    pub fn init(&self, n: usize) -> &Init {
+        &self.tracks[n].input.init
+    }
+
+    /// The segment that a chunk is cut from.
+    pub fn segment(&self, chunk: &Chunk) -> &SegmentInput {
+        &self.tracks[chunk.track].input.segments[chunk.segment]
+    }
+
+    /// The tracks' places on the common timeline, in the order of the result.
+    pub fn times(&self) -> impl ExactSizeIterator<Item = &TrackTimes> {
+        self.tracks.iter().map(|track| &track.times)
+    }
+
+    /// What the stored result must be.
+    pub fn expected(&self) -> ResultFacts {
+        let tracks = self.tracks.iter().map(|track| TrackFacts {
+            track: track.input.init.track,
+            samples: track.timeline.samples,
+            payload_bytes: track.timeline.payload_bytes,
+            duration: track.timeline.duration(),
+            timescale: track.input.init.timescale,
+        });
+        ResultFacts { size_bytes: self.size_bytes(), faststart: true, tracks: tracks.collect() }
+    }
+}
+
+impl TrackInput {
+    fn reader<'a>(&self, segment: &'a SegmentInput) -> Result<IndexReader<'a>, Error> {
+        let track = self.init.track;
+        IndexReader::open(&segment.packed).map_err(|source| Error::Index { track, segment: segment.index, source })
+    }
+}

@@ -1,0 +1,173 @@
+//! Segments read ahead of the writer, bounded in bytes.
+//!
+//! Segments are asked for in the order in which the writer comes to need them, so the one it waits for is always among
+//! those under way or the very next: the bound can delay a read, it can never block one.
+
+#![forbid(unsafe_code)]
+
+use super::{Change, Guard, Options, SegmentReader, SegmentRef};
+use crate::layout::{Chunk, Layout};
+use bytes::Bytes;
+use domain::id::Sha256;
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::FuturesUnordered;
+use std::collections::HashMap;
+
+/// Most reads under way at once, however small the segments are: the store is shared.
+const READS_MAX: usize = 32;
+
+/// Track and segment, both counted from 0.
+type Place = (usize, usize);
+
+type Arrival<E> = (Place, SegmentRef, Result<Bytes, E>);
+
+/// Why a segment cannot be used.
+pub(super) enum Error<R> {
+    Read { segment: SegmentRef, source: R },
+    Changed { segment: SegmentRef, change: Change },
+}
+
+impl<R: std::error::Error + 'static> Error<R> {
+    pub(super) fn into_mux<S: std::error::Error + 'static>(self) -> super::Error<R, S> {
+        match self {
+            Error::Read { segment: SegmentRef { track, index, .. }, source } => {
+                super::Error::Read { track, segment: index, source }
+            }
+            Error::Changed { segment: SegmentRef { track, index, .. }, change } => {
+                super::Error::SourceChanged { track, segment: index, change }
+            }
+        }
+    }
+}
+
+pub(super) struct ReadAhead<'a, R: SegmentReader> {
+    layout: &'a Layout,
+    reader: &'a R,
+    window_bytes: u64,
+    guard: Guard,
+    /// The first chunk whose segment has perhaps not been asked for.
+    next_chunk: usize,
+    /// How many segments of each track have been asked for; they are asked for in order.
+    requested: Vec<usize>,
+    reading: FuturesUnordered<BoxFuture<'a, Arrival<R::Error>>>,
+    held: HashMap<Place, Bytes>,
+    /// The segment of each track that the writer was last given.
+    current: Vec<Option<usize>>,
+    /// Bytes under way and held.
+    outstanding_bytes: u64,
+    segments: u64,
+    read_bytes: u64,
+}
+
+impl<'a, R: SegmentReader> ReadAhead<'a, R> {
+    pub(super) fn new(layout: &'a Layout, reader: &'a R, options: &Options) -> ReadAhead<'a, R> {
+        let tracks = layout.times().len();
+        ReadAhead {
+            layout,
+            reader,
+            window_bytes: options.read_ahead_bytes,
+            guard: options.guard,
+            next_chunk: 0,
+            requested: vec![0; tracks],
+            reading: FuturesUnordered::new(),
+            held: HashMap::new(),
+            current: vec![None; tracks],
+            outstanding_bytes: 0,
+            segments: 0,
+            read_bytes: 0,
+        }
+    }
+
+    pub(super) fn segments(&self) -> u64 {
+        self.segments
+    }
+
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.read_bytes
+    }
+
+    /// Asks for segments as long as the window has room.
+    pub(super) fn fill(&mut self) {
+        while let Some(chunk) = self.next_unrequested() {
+            let size_bytes = self.layout.segment(&chunk).size_bytes;
+            let fits = self.outstanding_bytes.saturating_add(size_bytes) <= self.window_bytes;
+            if self.reading.len() >= READS_MAX || (!fits && self.outstanding_bytes > 0) {
+                return;
+            }
+            self.request(chunk);
+        }
+    }
+
+    fn next_unrequested(&mut self) -> Option<Chunk> {
+        loop {
+            let chunk = *self.layout.chunks().get(self.next_chunk)?;
+            if chunk.segment >= self.requested[chunk.track] {
+                return Some(chunk);
+            }
+            self.next_chunk += 1;
+        }
+    }
+
+    fn request(&mut self, chunk: Chunk) {
+        let input = self.layout.segment(&chunk);
+        let track = self.layout.init(chunk.track).track;
+        let segment = SegmentRef { track, index: input.index, size_bytes: input.size_bytes, sha256: input.sha256 };
+        self.requested[chunk.track] = chunk.segment + 1;
+        self.outstanding_bytes += segment.size_bytes;
+        let (reader, place) = (self.reader, (chunk.track, chunk.segment));
+        self.reading.push(async move { (place, segment, reader.read(segment).await) }.boxed());
+    }
+
+    /// Waits for one read to end and keeps its bytes; waits for ever when none is under way.
+    pub(super) async fn arrive(&mut self) -> Result<(), Error<R::Error>> {
+        if self.reading.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        let Some((place, segment, read)) = self.reading.next().await else { return Ok(()) };
+        let bytes = read.map_err(|source| Error::Read { segment, source })?;
+        check(&segment, &bytes, self.guard).map_err(|change| Error::Changed { segment, change })?;
+        self.segments += 1;
+        self.read_bytes += segment.size_bytes;
+        self.held.insert(place, bytes);
+        self.fill();
+        Ok(())
+    }
+
+    /// The bytes of a chunk. Chunks are taken in the order of the layout.
+    pub(super) async fn take(&mut self, chunk: &Chunk) -> Result<Bytes, Error<R::Error>> {
+        let place = (chunk.track, chunk.segment);
+        if self.current[chunk.track] != Some(chunk.segment) {
+            if let Some(done) = self.current[chunk.track].replace(chunk.segment) {
+                let done = self.held.remove(&(chunk.track, done));
+                self.outstanding_bytes -= done.map_or(0, |done| done.len() as u64);
+            }
+            if self.requested[chunk.track] <= chunk.segment {
+                self.request(*chunk);
+            }
+            self.fill();
+        }
+        loop {
+            if let Some(bytes) = self.held.get(&place) {
+                // The layout has checked that every chunk lies inside its segment, and the guard its length.
+                let start = chunk.offset as usize;
+                return Ok(bytes.slice(start..start + chunk.len as usize));
+            }
+            self.arrive().await?;
+        }
+    }
+}
+
+fn check(segment: &SegmentRef, bytes: &Bytes, guard: Guard) -> Result<(), Change> {
+    let (expected, found) = (segment.size_bytes, bytes.len() as u64);
+    if expected != found {
+        return Err(Change::Size { expected, found });
+    }
+    match (guard, segment.sha256) {
+        (Guard::Digest, Some(expected)) => match Sha256::of(bytes) {
+            found if found == expected => Ok(()),
+            found => Err(Change::Digest { expected, found }),
+        },
+        (Guard::Digest, None) | (Guard::Size, _) => Ok(()),
+    }
+}

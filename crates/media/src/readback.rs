@@ -1,0 +1,302 @@
+//! Reads a stored result back: what kind of file it is, what its header says, and whether its tables agree.
+//!
+//! Only heads and the `moov` are read, never samples. The header is held to its own words: sample counts of all
+//! tables are the same, and every chunk lies inside an `mdat`.
+
+#![forbid(unsafe_code)]
+
+use crate::boxes::{BoxRef, Fields, FourCc, Header};
+use crate::defect::Defect;
+use crate::init::{facts, handler_of, timescale_of};
+use bytes::Bytes;
+use domain::mux::{ResultFacts, TrackFacts};
+use domain::retry::{Classify, Fault};
+use domain::segment::{CodecFacts, Track, to_ms};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Largest `moov` that is read into memory: more than a day of two tracks.
+pub const MOOV_BYTES_MAX: u64 = 128 << 20;
+
+/// First read; the `moov` of a short recording lies whole in it.
+const FIRST_READ_BYTES: u64 = 64 << 10;
+
+/// Boxes of a file that is not fragmented; real ones have four or five.
+const BOXES_MAX: usize = 256;
+
+/// Gives ranges of one object.
+pub trait RangedReader: Sync {
+    /// What can go wrong.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Exactly `len` bytes from byte `at` on.
+    fn read(&self, at: u64, len: u64) -> impl Future<Output = Result<Bytes, Self::Error>> + Send;
+}
+
+/// Why a result cannot be read back. `R` is the reader's error.
+#[derive(Debug, Error)]
+pub enum Error<R: std::error::Error + 'static> {
+    /// The object cannot be read.
+    #[error("read {len} bytes of the result at byte {at}")]
+    Read {
+        /// First byte.
+        at: u64,
+        /// Number of bytes.
+        len: u64,
+        /// Why.
+        #[source]
+        source: R,
+    },
+    /// The bytes are not a result.
+    #[error("the result is damaged")]
+    Defect(#[source] Defect),
+}
+
+impl<R: std::error::Error + Classify + 'static> Classify for Error<R> {
+    fn fault(&self) -> Fault {
+        match self {
+            Error::Read { source, .. } => source.fault(),
+            Error::Defect(defect) => defect.fault(),
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Error::Read { source, .. } => source.class(),
+            Error::Defect(defect) => defect.class(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Read { source, .. } => source.retry_after(),
+            Error::Defect(_) => None,
+        }
+    }
+}
+
+/// What a result says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readback {
+    /// To be compared with what was planned.
+    pub facts: ResultFacts,
+    /// Codec and format of every track, in the order of `facts.tracks`.
+    pub codecs: Vec<CodecFacts>,
+    /// How long it is presented.
+    pub duration_ms: u64,
+}
+
+impl Readback {
+    /// Codec and format of the first track of a kind.
+    pub fn codec(&self, track: Track) -> Option<&CodecFacts> {
+        self.facts.tracks.iter().zip(&self.codecs).find(|(facts, _)| facts.track == track).map(|(_, codec)| codec)
+    }
+
+    /// Pictures a second, on average; `None` without a picture.
+    pub fn fps(&self) -> Option<f64> {
+        let video = self.facts.tracks.iter().find(|facts| facts.track == Track::Video)?;
+        (video.duration > 0).then(|| video.samples as f64 * f64::from(video.timescale) / video.duration as f64)
+    }
+}
+
+/// Reads the result of `size_bytes` bytes back.
+pub async fn read<R: RangedReader>(reader: &R, size_bytes: u64) -> Result<Readback, Error<R::Error>> {
+    let mut window = Window { reader, size_bytes, at: 0, bytes: Bytes::new() };
+    let (mut at, mut moov, mut mdats) = (0, None, Vec::new());
+    for _ in 0..BOXES_MAX {
+        if at == size_bytes {
+            break;
+        }
+        let head = window.get(at, 16.min(size_bytes - at)).await?;
+        let header = top_level(&head, at, size_bytes).map_err(Error::Defect)?;
+        let size = header.size_bytes.unwrap_or(size_bytes - at);
+        match &header.kind.0 {
+            b"moov" if moov.is_some() => {
+                return Err(Error::Defect(Defect::BadBox { kind: header.kind, at, what: "it is there twice" }));
+            }
+            b"moov" => moov = Some((at, header.header_bytes, window.get(at, size).await?, mdats.is_empty())),
+            b"mdat" => mdats.push((at + header.header_bytes, at + size)),
+            _ => {}
+        }
+        at += size;
+    }
+    if at != size_bytes {
+        return Err(Error::Defect(Defect::BadBox { kind: FourCc::OBJECT, at, what: "it has too many boxes" }));
+    }
+    let (at, head, whole, faststart) = moov.ok_or(Error::Defect(Defect::MissingInit))?;
+    let moov = BoxRef { kind: FourCc(*b"moov"), at, whole: &whole, body: &whole[head as usize..] };
+    let mut readback = parse(&moov, &mdats).map_err(Error::Defect)?;
+    readback.facts.size_bytes = size_bytes;
+    readback.facts.faststart = faststart;
+    Ok(readback)
+}
+
+/// The head of a box of the file.
+fn top_level(head: &[u8], at: u64, file_bytes: u64) -> Result<Header, Defect> {
+    if at == 0 && head.starts_with(&crate::boxes::EBML_MAGIC) {
+        return Err(Defect::NotIsoBmff);
+    }
+    let cut = Defect::TruncatedBox { kind: FourCc::OBJECT, at };
+    let header = Header::parse(head, at)?.ok_or(cut)?;
+    let kind = header.kind;
+    match header.size_bytes {
+        Some(size) if size > file_bytes - at => return Err(Defect::TruncatedBox { kind, at }),
+        None if kind.0 != *b"mdat" => return Err(Defect::BadBox { kind, at, what: "it has no size" }),
+        Some(_) | None => {}
+    }
+    let size_bytes = header.size_bytes.unwrap_or(file_bytes - at);
+    match &kind.0 {
+        b"moof" => Err(Defect::BadBox { kind, at, what: "a result is not fragmented" }),
+        b"moov" if size_bytes > MOOV_BYTES_MAX => {
+            Err(Defect::TooLarge { kind, at, size_bytes, max_bytes: MOOV_BYTES_MAX })
+        }
+        _ if at == 0 && kind.0 != *b"ftyp" => {
+            Err(Defect::BadBox { kind, at, what: "the file does not begin with ftyp" })
+        }
+        _ => Ok(header),
+    }
+}
+
+/// The part of the object that was read last.
+struct Window<'a, R> {
+    reader: &'a R,
+    size_bytes: u64,
+    at: u64,
+    bytes: Bytes,
+}
+
+impl<R: RangedReader> Window<'_, R> {
+    async fn get(&mut self, at: u64, len: u64) -> Result<Bytes, Error<R::Error>> {
+        let end = self.at + self.bytes.len() as u64;
+        if at < self.at || at + len > end {
+            let len = len.max(FIRST_READ_BYTES).min(self.size_bytes - at);
+            let read = self.reader.read(at, len).await;
+            self.bytes = read.map_err(|source| Error::Read { at, len, source })?;
+            self.at = at;
+        }
+        let start = (at - self.at) as usize;
+        let cut = Error::Defect(Defect::TruncatedBox { kind: FourCc::OBJECT, at });
+        if self.bytes.len() < start + len as usize {
+            Err(cut)
+        } else {
+            Ok(self.bytes.slice(start..start + len as usize))
+        }
+    }
+}
+
+/// Reads everything but what only the whole file tells.
+fn parse(moov: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<Readback, Defect> {
+    let mvhd = moov.require(b"mvhd")?;
+    let timescale = timescale_of(&mvhd)?;
+    let mut fields = mvhd.fields();
+    let (version, _) = fields.version_and_flags()?;
+    fields.skip(if version == 1 { 20 } else { 12 })?;
+    let duration = fields.u32_or_u64(version)?;
+    let (mut tracks, mut codecs) = (Vec::new(), Vec::new());
+    for child in moov.children() {
+        let trak = child?;
+        if trak.kind.0 != *b"trak" {
+            continue;
+        }
+        let mdia = trak.require(b"mdia")?;
+        let handler = handler_of(&mdia.require(b"hdlr")?)?;
+        let Some(track) = Track::ALL.into_iter().find(|track| track.handler() == handler.0) else { continue };
+        let timescale = timescale_of(&mdia.require(b"mdhd")?)?;
+        let stbl = mdia.require(b"minf")?.require(b"stbl")?;
+        codecs.push(facts(track, &stbl.require(b"stsd")?, timescale)?);
+        tracks.push(parse_tables(track, timescale, &stbl, mdats)?);
+    }
+    let facts = ResultFacts { size_bytes: 0, faststart: false, tracks };
+    let half = u64::from(timescale) / 2000;
+    Ok(Readback { facts, codecs, duration_ms: to_ms(duration.saturating_add(half), timescale) })
+}
+
+fn parse_tables(track: Track, timescale: u32, stbl: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<TrackFacts, Defect> {
+    let stsz = stbl.require(b"stsz")?;
+    let mut sizes = stsz.fields();
+    sizes.skip(4)?;
+    let (fixed, samples) = (sizes.u32()?, u64::from(sizes.u32()?));
+    let table = if fixed == 0 { samples * 4 } else { 0 };
+    if sizes.rest().len() as u64 != table {
+        return Err(Defect::BadBox { kind: stsz.kind, at: stsz.at, what: "its length contradicts its sample count" });
+    }
+    let stts = stbl.require(b"stts")?;
+    let (mut fields, mut counted, mut duration) = (stts.fields(), 0u64, 0u64);
+    fields.skip(4)?;
+    for _ in 0..fields.u32()? {
+        let (count, each) = (u64::from(fields.u32()?), u64::from(fields.u32()?));
+        counted += count;
+        duration = duration.saturating_add(count * each);
+    }
+    if counted != samples {
+        return Err(Defect::BadBox { kind: stts.kind, at: stts.at, what: "it counts other samples than stsz" });
+    }
+    let payload_bytes = check_chunks(stbl, samples, Sizes { fixed, table: sizes }, mdats)?;
+    Ok(TrackFacts { track, samples, payload_bytes, duration, timescale })
+}
+
+/// The sizes of `stsz`, front to back.
+struct Sizes<'a> {
+    /// Every sample has this size; 0 = the table says.
+    fixed: u32,
+    table: Fields<'a>,
+}
+
+impl Sizes<'_> {
+    fn sum(&mut self, samples: u64) -> Result<u64, Defect> {
+        if self.fixed != 0 {
+            return Ok(samples * u64::from(self.fixed));
+        }
+        let mut sum = 0;
+        for _ in 0..samples {
+            sum += u64::from(self.table.u32()?);
+        }
+        Ok(sum)
+    }
+}
+
+/// Adds the sample sizes up, chunk by chunk, and sees that every chunk lies inside an `mdat`.
+fn check_chunks(stbl: &BoxRef<'_>, samples: u64, mut sizes: Sizes<'_>, mdats: &[(u64, u64)]) -> Result<u64, Defect> {
+    let (offsets, wide) = match stbl.child(b"co64")? {
+        Some(co64) => (co64, 1),
+        None => (stbl.require(b"stco")?, 0),
+    };
+    let stsc = stbl.require(b"stsc")?;
+    let mut runs = stsc.fields();
+    runs.skip(4)?;
+    let mut runs_left = runs.u32()?;
+    let mut next_run = |runs_left: &mut u32| -> Result<Option<(u64, u64)>, Defect> {
+        if *runs_left == 0 {
+            return Ok(None);
+        }
+        *runs_left -= 1;
+        let run = (u64::from(runs.u32()?), u64::from(runs.u32()?));
+        runs.skip(4)?;
+        Ok(Some(run))
+    };
+    let mut coming = next_run(&mut runs_left)?;
+    let mut fields = offsets.fields();
+    fields.skip(4)?;
+    let (mut each, mut placed, mut payload_bytes) = (0, 0u64, 0u64);
+    for number in 1..=u64::from(fields.u32()?) {
+        if let Some((_, samples)) = coming.filter(|&(first, _)| first == number) {
+            each = samples;
+            coming = next_run(&mut runs_left)?;
+        }
+        let start = fields.u32_or_u64(wide)?;
+        placed += each;
+        if placed > samples {
+            break;
+        }
+        let len = sizes.sum(each)?;
+        let end = start.saturating_add(len);
+        if !mdats.iter().any(|&(from, to)| from <= start && end <= to) {
+            return Err(Defect::MdatCoverage { at: start, what: "a chunk of the result lies outside it" });
+        }
+        payload_bytes += len;
+    }
+    if placed != samples {
+        return Err(Defect::BadBox { kind: stsc.kind, at: stsc.at, what: "it places other samples than stsz counts" });
+    }
+    Ok(payload_bytes)
+}

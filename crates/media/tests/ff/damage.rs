@@ -1,0 +1,92 @@
+//! Damage is found, never taken for the end.
+
+use crate::made::{self, seconds};
+use domain::segment::Track;
+use media::ff::oracle::{self, TrackInput};
+use media::ff::{Error, decode, digest};
+use std::io::{Cursor, Read};
+
+/// Fails after so many bytes, as a store does.
+struct Failing {
+    bytes: Cursor<Vec<u8>>,
+    good: u64,
+}
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.good - self.bytes.position();
+        if left == 0 {
+            return Err(std::io::Error::other("the store is away"));
+        }
+        let room = buffer.len().min(left as usize);
+        self.bytes.read(&mut buffer[..room])
+    }
+}
+
+#[test]
+fn an_error_of_the_reader_is_not_the_end_of_the_file() {
+    let made = made::synthetic("320x180@30", &seconds(6));
+    let whole = made::concatenated(&made.tracks[&Track::Video]);
+    // Between two segments, inside a moof, inside an mdat.
+    let second = made.tracks[&Track::Video].init.len() + made.tracks[&Track::Video].segments[0].0.len();
+    for good in [second, second + 100, second + 5000] {
+        let reader = Failing { bytes: Cursor::new(whole.clone()), good: good as u64 };
+        let answer = digest::packet_digest_of("failing", reader, Track::Video);
+        assert!(matches!(answer, Err(Error::Ffmpeg { .. })), "{good}: {answer:?}");
+        let reader = Failing { bytes: Cursor::new(whole.clone()), good: good as u64 };
+        let out = made.dir.path().join("short.mp4");
+        let inputs = vec![TrackInput { track: Track::Video, reader: Box::new(reader) }];
+        assert!(oracle::mux(inputs, &out).is_err());
+        assert!(!out.exists(), "no short result is left");
+    }
+}
+
+#[test]
+fn damaged_payload_is_found_by_the_full_check() {
+    let made = made::synthetic("320x180@30", &seconds(4));
+    let (result, _) = made.mux();
+    let good = std::fs::read(&result).unwrap();
+    assert!(decode::check_all_of("good", Cursor::new(good.clone())).is_ok());
+    let mdat = good.windows(4).position(|name| name == b"mdat").unwrap();
+    let mut found = 0;
+    for place in 1..=8 {
+        let mut bad = good.clone();
+        let at = mdat + (bad.len() - mdat) * place / 9;
+        for byte in &mut bad[at..at + 400] {
+            *byte ^= 0x5a;
+        }
+        match decode::check_all_of("bad", Cursor::new(bad)) {
+            Err(Error::Corrupt { object, .. }) => {
+                assert_eq!(object, "bad");
+                found += 1;
+            }
+            Err(other) => panic!("{other}"),
+            // Entropy-coded bits of one slice may happen to decode; most do not.
+            Ok(_) => {}
+        }
+    }
+    assert!(found >= 6, "{found} of 8 found");
+}
+
+#[test]
+fn damaged_first_picture_is_found_by_the_sampled_check() {
+    let made = made::synthetic("320x180@30", &seconds(4));
+    let (result, _) = made.mux();
+    assert!(decode::check_samples(&result, 5).unwrap().frames > 2);
+    let mut bad = std::fs::read(&result).unwrap();
+    let mdat = bad.windows(4).position(|name| name == b"mdat").unwrap() + 4;
+    // The first sample's first bytes are its length and its header: nothing decodes without them.
+    bad[mdat..mdat + 2000].fill(0xff);
+    let answer = decode::check_samples_of("bad", Cursor::new(bad), 5);
+    assert!(matches!(answer, Err(Error::Corrupt { .. })), "{answer:?}");
+}
+
+#[test]
+fn an_init_of_the_other_kind_is_no_track() {
+    let made = made::synthetic("320x180@30", &seconds(2));
+    let audio = made::concatenated(&made.tracks[&Track::Audio]);
+    let out = made.dir.path().join("wrong.mp4");
+    let inputs = vec![TrackInput { track: Track::Video, reader: Box::new(Cursor::new(audio)) }];
+    assert!(matches!(oracle::mux(inputs, &out), Err(Error::NoStream { .. })));
+    assert!(!out.exists());
+}

@@ -1,0 +1,124 @@
+//! A recording made for a test: its pieces in memory, and a folder where they lie as files.
+
+use crate::strict;
+use domain::segment::{Name, Span, Track};
+use media::ff::oracle::{self, TrackInput};
+use media::ff::segmenter::{Event, Options, Summary, segment_file, segment_synthetic};
+use media::ff::{Error, synth};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// One track as it came out.
+#[derive(Default)]
+pub(crate) struct Pieces {
+    pub(crate) init: Vec<u8>,
+    pub(crate) segments: Vec<(Vec<u8>, Span)>,
+}
+
+pub(crate) struct Made {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) tracks: BTreeMap<Track, Pieces>,
+    pub(crate) summary: Summary,
+}
+
+pub(crate) fn seconds(n: u64) -> Options {
+    Options { limit: Some(Duration::from_secs(n)), ..Options::default() }
+}
+
+pub(crate) fn synthetic(config: &str, options: &Options) -> Made {
+    let config: synth::Config = config.parse().unwrap();
+    made(|sink| segment_synthetic(&config, options, sink)).unwrap()
+}
+
+pub(crate) fn from_file(path: &Path, options: &Options) -> Made {
+    made(|sink| segment_file(path, options, sink)).unwrap()
+}
+
+/// Collects what a segmenter hands out, checks the order of its events and every strict rule, and writes the files.
+pub(crate) fn made(
+    segment: impl FnOnce(&mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Summary, Error>,
+) -> Result<Made, Error> {
+    let mut tracks: BTreeMap<Track, Pieces> = BTreeMap::new();
+    let summary = segment(&mut |event| {
+        match event {
+            Event::Init { track, bytes } => {
+                let before = tracks.insert(track, Pieces { init: bytes, segments: Vec::new() });
+                assert!(before.is_none(), "one initialization section per track");
+            }
+            Event::Segment { track, index, bytes, span } => {
+                let pieces = tracks.get_mut(&track).expect("the initialization section comes first");
+                pieces.segments.push((bytes, span));
+                assert_eq!(index as usize, pieces.segments.len(), "indexes count from 1");
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    let dir = tempfile::tempdir().unwrap();
+    for (track, pieces) in &tracks {
+        std::fs::create_dir(dir.path().join(track.as_str())).unwrap();
+        let all = std::iter::once(&pieces.init).chain(pieces.segments.iter().map(|(bytes, _)| bytes));
+        for (index, bytes) in all.enumerate() {
+            std::fs::write(piece(dir.path(), *track, index as u32), bytes).unwrap();
+        }
+        let concatenated: Vec<u8> = concatenated(pieces);
+        std::fs::write(dir.path().join(format!("{track}.mp4")), concatenated).unwrap();
+        strict::check(*track, pieces);
+    }
+    for track in &summary.tracks {
+        assert_eq!(track.last_index as usize, tracks[&track.track].segments.len());
+    }
+    Ok(Made { dir, tracks, summary })
+}
+
+pub(crate) fn concatenated(pieces: &Pieces) -> Vec<u8> {
+    let segments = pieces.segments.iter().flat_map(|(bytes, _)| bytes);
+    pieces.init.iter().chain(segments).copied().collect()
+}
+
+fn piece(dir: &Path, track: Track, index: u32) -> PathBuf {
+    dir.join(track.as_str()).join(Name::of_index(index).to_string())
+}
+
+impl Made {
+    /// Initialization section and segments of one track, one behind the other, as a file.
+    pub(crate) fn track_file(&self, track: Track) -> PathBuf {
+        self.dir.path().join(format!("{track}.mp4"))
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<TrackInput> {
+        let pieces = |track: Track| (0..=self.tracks[&track].segments.len() as u32).map(move |index| (track, index));
+        let paths = |track| pieces(track).map(|(track, index)| piece(self.dir.path(), track, index)).collect();
+        self.tracks.keys().map(|&track| TrackInput::files(track, paths(track))).collect()
+    }
+
+    /// Muxes through libavformat.
+    pub(crate) fn mux(&self) -> (PathBuf, oracle::Report) {
+        let path = self.dir.path().join("oracle.mp4");
+        let report = oracle::mux(self.inputs(), &path).unwrap();
+        (path, report)
+    }
+
+    /// Exact length of a track's segments, as a fraction of a second: numerator and denominator.
+    pub(crate) fn length(&self, track: Track) -> (u64, u32) {
+        let spans: Vec<Span> = self.tracks[&track].segments.iter().map(|(_, span)| *span).collect();
+        (spans.iter().map(|span| span.duration).sum(), spans[0].timescale)
+    }
+}
+
+/// Runs ffmpeg or ffprobe and gives its standard output; anything on standard error is a failure.
+pub(crate) fn run(program: &str, words: &[&str]) -> String {
+    let output = Command::new(program).args(["-v", "error"]).args(words).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{program} {words:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Data hash of every packet as ffprobe tells it.
+pub(crate) fn probe_hashes(path: &Path, stream: &str) -> Vec<String> {
+    let path = path.to_str().unwrap();
+    let entries = ["-show_data_hash", "md5", "-show_entries", "packet=data_hash", "-of", "csv=p=0"];
+    run("ffprobe", &[&["-select_streams", stream][..], &entries, &[path]].concat()).lines().map(str::to_owned).collect()
+}
