@@ -182,7 +182,8 @@ fn record_version() -> String {
 
 async fn missing_roles(tx: &DatabaseTransaction) -> Result<Vec<String>, Error> {
     let sql = "SELECT wanted FROM unnest(ARRAY['spool_owner', 'spool_run', 'spool_app', 'spool_view', 'spool_operate', \
-               'spool_scaler']) AS wanted WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted)";
+               'spool_scaler']) WITH ORDINALITY AS list (wanted, n) \
+               WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) ORDER BY n";
     let rows =
         tx.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.map_err(at("look for roles"))?;
     rows.iter().map(|row| row.try_get("", "wanted").map_err(at("look for roles"))).collect()

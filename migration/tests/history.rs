@@ -186,28 +186,45 @@ async fn roles_may_what_they_are_for_and_nothing_else() {
     }
 }
 
-/// On a server where nobody has made the roles, by an owner of the database who may not make them either.
-#[tokio::test]
-async fn roles_that_cannot_be_made_are_reported_and_get_their_rights_later() {
+/// A server of its own with a database `app`, owned by a login role `plain` that has these attributes and no others.
+async fn server_of(attributes: &str) -> (Cluster, PgPool, DatabaseConnection) {
     let cluster = Cluster::temporary(Profile::Throwaway).await.unwrap();
     let admin = PgPool::connect(&cluster.url("postgres")).await.unwrap();
-    admin.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'").await.unwrap();
+    let create = format!("CREATE ROLE plain LOGIN PASSWORD 'plain' {attributes}");
+    admin.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
     admin.execute("CREATE DATABASE app OWNER plain").await.unwrap();
     let url = cluster.url("app");
     let (_, address) = url.split_once('@').unwrap();
-    let connection = connect(&format!("postgres://plain:plain@{address}")).await;
+    let owner = connect(&format!("postgres://plain:plain@{address}")).await;
+    (cluster, admin, owner)
+}
 
-    let report = migration::run(&connection).await.unwrap();
+async fn app_may_complete(cluster: &Cluster) -> bool {
+    let app = PgPool::connect(&cluster.url("app")).await.unwrap();
+    let right = "SELECT has_function_privilege('spool_app', 'spool.recording_complete(text)', 'EXECUTE')";
+    app.fetch_one(right).await.unwrap().get(0)
+}
+
+/// On a server where nobody has made the roles, by an owner of the database who may not make them either.
+#[tokio::test]
+async fn roles_that_cannot_be_made_are_reported_and_get_their_rights_later() {
+    let (cluster, admin, owner) = server_of("").await;
+    let report = migration::run(&owner).await.unwrap();
     let roles = ["spool_owner", "spool_run", "spool_app", "spool_view", "spool_operate", "spool_scaler"];
     assert_eq!(report.missing_roles, roles);
     for statement in report.role_statements() {
         admin.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
     }
-    assert_eq!(migration::run(&connection).await.unwrap().missing_roles, Vec::<String>::new());
+    assert_eq!(migration::run(&owner).await.unwrap().missing_roles, Vec::<String>::new());
+    assert!(app_may_complete(&cluster).await);
+}
 
-    let app = PgPool::connect(&url).await.unwrap();
-    let right = "SELECT has_function_privilege('spool_app', 'spool.recording_complete(text)', 'EXECUTE')";
-    assert!(app.fetch_one(right).await.unwrap().get::<bool, _>(0));
+#[tokio::test]
+async fn owner_of_the_database_who_may_make_roles_makes_them() {
+    let (cluster, _admin, owner) = server_of("CREATEROLE").await;
+    assert_eq!(migration::run(&owner).await.unwrap().missing_roles, Vec::<String>::new());
+    assert_eq!(migration::run(&owner).await.unwrap().from, 1);
+    assert!(app_may_complete(&cluster).await);
 }
 
 #[tokio::test]
