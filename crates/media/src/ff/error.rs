@@ -10,6 +10,12 @@ pub struct Failure {
     code: ffmpeg_next::Error,
 }
 
+impl From<ffmpeg_next::Error> for Failure {
+    fn from(code: ffmpeg_next::Error) -> Failure {
+        Failure { code }
+    }
+}
+
 /// An operation of this room failed.
 #[derive(Debug, Error)]
 pub enum Error {

@@ -36,7 +36,7 @@ impl Fragmenter {
         stream.set_parameters(parameters);
         stream.set_time_base(time_base);
         let mut options = Dictionary::new();
-        options.set("movflags", "frag_custom+dash+empty_moov+delay_moov+default_base_moof+skip_trailer");
+        options.set("movflags", "frag_custom+dash+delay_moov+default_base_moof+skip_trailer");
         // The default, 1000, would round edit lists to a millisecond.
         options.set("movie_timescale", "90000");
         options.set("write_tmcd", "0");

@@ -7,10 +7,14 @@
 //! Two rules hold in every file below: packets are read with `Packet::read`, never with `.packets()`, which ends
 //! silently on an I/O error; and every timestamp is an integer in a named time base.
 
+pub mod decode;
+pub mod digest;
 mod encode;
 mod error;
 mod fragment;
 mod input;
+pub mod oracle;
+pub mod probe;
 pub mod segmenter;
 mod shift;
 pub mod synth;
@@ -30,4 +34,11 @@ pub fn init() {
         }
         ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Fatal);
     });
+}
+
+/// Versions of the linked libraries in one line, for a person.
+pub fn versions() -> String {
+    let parts = |version: u32| format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
+    let libraries = [("libavformat", ffmpeg_next::format::version()), ("libavcodec", ffmpeg_next::codec::version())];
+    libraries.map(|(name, version)| format!("{name} {}", parts(version))).join(", ")
 }

@@ -1,6 +1,6 @@
 //! Damage is found, never taken for the end.
 
-use crate::made::{self, seconds};
+use crate::made::{self, run, seconds};
 use domain::segment::Track;
 use media::ff::oracle::{self, TrackInput};
 use media::ff::{Error, decode, digest};
@@ -74,9 +74,10 @@ fn damaged_first_picture_is_found_by_the_sampled_check() {
     let (result, _) = made.mux();
     assert!(decode::check_samples(&result, 5).unwrap().frames > 2);
     let mut bad = std::fs::read(&result).unwrap();
-    let mdat = bad.windows(4).position(|name| name == b"mdat").unwrap() + 4;
-    // The first sample's first bytes are its length and its header: nothing decodes without them.
-    bad[mdat..mdat + 2000].fill(0xff);
+    let entries = ["-select_streams", "v", "-show_entries", "packet=pos", "-of", "csv=p=0", result.to_str().unwrap()];
+    let first: usize = run("ffprobe", &entries).lines().next().unwrap().trim_end_matches(',').parse().unwrap();
+    // The first bytes of a sample are its length and its header: nothing decodes without them.
+    bad[first..first + 2000].fill(0xff);
     let answer = decode::check_samples_of("bad", Cursor::new(bad), 5);
     assert!(matches!(answer, Err(Error::Corrupt { .. })), "{answer:?}");
 }

@@ -1,6 +1,6 @@
 //! Files as a source: copied where that is allowed, encoded again where it is not, always on one clock.
 
-use crate::made::{self, Made, probe_hashes, run, seconds};
+use crate::made::{self, Made, assert_same_packets, run, seconds};
 use domain::segment::Track;
 use media::ff::segmenter::Options;
 use media::ff::{decode, digest};
@@ -26,19 +26,20 @@ fn counters(path: &Path) -> Vec<Option<u32>> {
 
 #[test]
 fn mp4_is_copied_packet_by_packet() {
-    let (_material, path) = material("", 6);
+    let (_material, path) = material("320x180@30", 6);
     let made = made::from_file(&path, &Options::default());
     for (track, stream) in [(Track::Video, "v:0"), (Track::Audio, "a:0")] {
-        assert_eq!(probe_hashes(&made.track_file(track), "0"), probe_hashes(&path, stream), "{track}");
+        assert_same_packets(&made.track_file(track), "0", &path, stream);
         assert_eq!(made.tracks[&track].segments.len(), 3);
     }
-    assert_eq!(made.summary.duration_ms(), 6000);
+    // FFmpeg's mux of the material let the last, short packet of sound last as long as the others.
+    assert!(made.summary.duration_ms().abs_diff(6000) <= 16, "{}", made.summary.duration_ms());
     assert_eq!(made.length(Track::Video), (540_000, 90_000));
 }
 
 #[test]
 fn matroska_and_transport_stream_are_copied_too() {
-    let (_material, path) = material("", 6);
+    let (_material, path) = material("320x180@30", 6);
     let source = digest::packet_digest(&path, Track::Video).unwrap().unwrap();
     for name in ["copy.mkv", "copy.ts"] {
         let file = convert(&path, name, &["-c", "copy"]);
@@ -47,9 +48,10 @@ fn matroska_and_transport_stream_are_copied_too() {
         assert_eq!(copied.packets.len(), source.packets.len(), "{name}");
         assert_eq!(counters(&made.track_file(Track::Video)), (0..180).map(Some).collect::<Vec<_>>(), "{name}");
         assert_eq!(made.tracks[&Track::Video].segments.len(), 3, "{name}");
-        // Containers that round to a millisecond, or begin before their priming, may be off by that.
+        // Matroska rounds to a millisecond and has no decode times, a transport stream begins before its priming: the
+        // last frame may be off by a frame.
         let duration = made.summary.duration_ms();
-        assert!(duration.abs_diff(6000) <= 25, "{name}: {duration}");
+        assert!(duration.abs_diff(6000) <= 60, "{name}: {duration}");
         let (result, _) = made.mux();
         decode::check_all(&result).unwrap();
         run("ffmpeg", &["-xerror", "-i", result.to_str().unwrap(), "-f", "null", "-"]);
@@ -58,19 +60,19 @@ fn matroska_and_transport_stream_are_copied_too() {
 
 #[test]
 fn other_codecs_and_rare_key_frames_are_encoded_again() {
-    let (_material, path) = material("", 14);
+    let (_material, path) = material("320x180@30", 12);
     let h264 = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "900", "-sc_threshold", "0", "-c:a", "copy"];
     let mpeg4 = ["-c:v", "mpeg4", "-q:v", "3", "-g", "300", "-c:a", "mp2", "-ar", "44100"];
     for (name, words) in [("rare.mp4", &h264[..]), ("old.avi", &mpeg4[..])] {
         let file = convert(&path, name, words);
         let made = made::from_file(&file, &Options::default());
-        assert_eq!(counters(&made.track_file(Track::Video)), (0..420).map(Some).collect::<Vec<_>>(), "{name}");
-        assert_eq!(made.tracks[&Track::Video].segments.len(), 7, "{name}");
+        assert_eq!(counters(&made.track_file(Track::Video)), (0..360).map(Some).collect::<Vec<_>>(), "{name}");
+        assert_eq!(made.tracks[&Track::Video].segments.len(), 6, "{name}");
         for (_, span) in &made.tracks[&Track::Video].segments {
             assert_eq!(span.duration_ms(), 2000, "{name}");
         }
         let duration = made.summary.duration_ms();
-        assert!(duration.abs_diff(14_000) <= 60, "{name}: {duration}");
+        assert!(duration.abs_diff(12_000) <= 60, "{name}: {duration}");
         let (result, _) = made.mux();
         decode::check_all(&result).unwrap();
     }
@@ -121,9 +123,9 @@ fn limit_cuts_a_file_where_it_was_told() {
 #[test]
 fn picture_alone_and_sound_alone_are_recordings() {
     let (_material, path) = material("320x180@30", 4);
-    let video = convert(&path, "video.mp4", &["-an", "-c", "copy"]);
+    let video = convert(&path, "picture.mp4", &["-an", "-c", "copy"]);
     assert_eq!(made::from_file(&video, &Options::default()).tracks.keys().collect::<Vec<_>>(), [&Track::Video]);
-    let audio = convert(&path, "audio.m4a", &["-vn", "-c", "copy"]);
+    let audio = convert(&path, "sound.m4a", &["-vn", "-c", "copy"]);
     let made = made::from_file(&audio, &Options::default());
     assert_eq!(made.tracks.keys().collect::<Vec<_>>(), [&Track::Audio]);
     assert!(decode::check_samples(&audio, 3).unwrap().frames > 10);

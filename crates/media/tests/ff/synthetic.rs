@@ -1,6 +1,6 @@
 //! The synthetic source through segmenter, oracle and decoders.
 
-use crate::made::{self, Made, probe_hashes, run, seconds};
+use crate::made::{self, Made, assert_same_packets, probe_hashes, run, seconds};
 use domain::segment::Track;
 use media::ff::segmenter::{Event, Options, Pace, segment_synthetic};
 use media::ff::{Error, decode, digest, probe, synth};
@@ -22,7 +22,7 @@ fn assert_counts(path: &Path, count: u32, frame_ticks: i64) {
 #[test]
 fn synthetic_source_is_exact_in_time_and_every_frame_reads_back() {
     for (config, length, last_index) in
-        [("640x360@30", 6, 3), ("1280x720@30", 5, 3), ("320x180@60", 3, 2), ("1920x1080@24", 2, 1)]
+        [("640x360@30", 6, 3), ("1280x720@30", 3, 2), ("320x180@60", 3, 2), ("1920x1080@24", 2, 1)]
     {
         let made = made::synthetic(config, &seconds(length));
         let config: synth::Config = config.parse().unwrap();
@@ -47,7 +47,7 @@ fn synthetic_source_reorders_frames_unless_told_not_to() {
         let track = digest::packet_digest(&made.track_file(Track::Video), Track::Video).unwrap().unwrap();
         track.packets.iter().filter(|packet| packet.pts != packet.dts).count()
     };
-    let with = made::synthetic("", &seconds(2));
+    let with = made::synthetic("320x180@30", &seconds(2));
     assert!(reordered(&with) > 0);
     let config = synth::Config { b_frames: false, sound: false, ..synth::Config::default() };
     let without = made::made(|sink| segment_synthetic(&config, &seconds(2), sink)).unwrap();
@@ -66,7 +66,7 @@ fn ffprobe_reads_the_same_from_the_concatenated_tracks() {
         let ours = digest::packet_digest(&made.track_file(track), track).unwrap().unwrap();
         assert_eq!(ours.packets.len(), probe_hashes(&made.track_file(track), "0").len());
         let whole = Cursor::new(made::concatenated(&made.tracks[&track]));
-        assert_eq!(digest::packet_digest_of("memory", whole, track).unwrap().unwrap(), ours);
+        assert!(digest::packet_digest_of("memory", whole, track).unwrap().unwrap() == ours);
     }
 }
 
@@ -89,12 +89,15 @@ fn oracle_holds_every_packet_and_decodes_clean() {
                 .map(|p| (p.sha256, p.key, p.pts * 90_000 / scale, p.dts * 90_000 / scale))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(times(&source), times(&muxed), "{track}");
-        assert_eq!(probe_hashes(&made.track_file(track), "0"), probe_hashes(&result, stream));
+        assert!(times(&source) == times(&muxed), "{track}: payload, sync flag and both times of every packet");
+        assert_same_packets(&result, stream, &made.track_file(track), "0");
         let counted = report.tracks.iter().find(|counted| counted.track == track).unwrap();
         assert_eq!(counted.packets as usize, source.packets.len());
         assert_eq!(counted.payload_bytes, source.packets.iter().map(|p| p.size_bytes).sum::<u64>());
-        assert_eq!((counted.start, counted.end), (0, 6 * i64::from(counted.timescale)));
+        assert_eq!(counted.start, 0);
+        // FFmpeg's demuxer does not tell that the last packet of sound is short.
+        let late = counted.end - 6 * i64::from(counted.timescale);
+        assert!(late == 0 || track == Track::Audio && (0..1024).contains(&late), "{track} ends {late} late");
     }
     let check = decode::check_all(&result).unwrap();
     assert_eq!(check.video.unwrap(), decode::Decoded { packets: 180, frames: 180 });
@@ -103,7 +106,7 @@ fn oracle_holds_every_packet_and_decodes_clean() {
     run("ffmpeg", &["-xerror", "-i", result.to_str().unwrap(), "-f", "null", "-"]);
     assert_counts(&result, 180, 3000);
     let probe = probe::probe(&result).unwrap();
-    assert_eq!(probe.duration_ms, 6000);
+    assert!(probe.duration_ms.abs_diff(6000) <= 16, "{probe:?}");
     let [video, audio] = &probe.tracks[..] else { panic!("{probe:?}") };
     assert_eq!((video.codec.as_str(), video.width, video.height, video.fps), ("h264", 640, 360, 30.0));
     assert_eq!((audio.codec.as_str(), audio.sample_rate, audio.channels), ("aac", 48_000, 2));
@@ -112,7 +115,7 @@ fn oracle_holds_every_packet_and_decodes_clean() {
 
 #[test]
 fn beeps_are_heard_on_the_seconds_that_the_picture_shows() {
-    let made = made::synthetic("", &seconds(4));
+    let made = made::synthetic("320x180@30", &seconds(4));
     let (result, _) = made.mux();
     let raw = made.dir.path().join("sound.f32");
     run("ffmpeg", &["-i", result.to_str().unwrap(), "-map", "0:a", "-ac", "1", "-f", "f32le", raw.to_str().unwrap()]);

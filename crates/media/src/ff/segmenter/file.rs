@@ -95,6 +95,9 @@ struct Seen {
     last_dts: Option<i64>,
     /// Every packet has both timestamps and decode times grow.
     timed: bool,
+    /// AAC with a header in every packet, as in a transport stream. MP4 has no place for those headers, and the muxer's
+    /// own filter for them is off in fragmented files, so such sound is encoded again.
+    adts: bool,
     packets: u64,
 }
 
@@ -155,6 +158,7 @@ impl Seen {
             last_key: None,
             last_dts: None,
             timed: true,
+            adts: false,
             packets: 0,
         }
     }
@@ -168,6 +172,8 @@ impl Seen {
             self.start = pts;
         }
         self.packets += 1;
+        self.adts |=
+            packet.data().is_some_and(|payload| payload.len() > 2 && payload[0] == 0xff && payload[1] & 0xf0 == 0xf0);
         self.timed &= self.last_dts.is_none_or(|last| dts > last);
         self.last_dts = Some(dts);
         let since_key = pts.max(dts) - self.last_key.unwrap_or(pts);
@@ -182,7 +188,7 @@ impl Seen {
         let short = Duration::from_nanos(u64::try_from(longest).unwrap_or(0)) < LONGEST;
         match track {
             Track::Video => self.codec == codec::Id::H264 && self.timed && short,
-            Track::Audio => self.codec == codec::Id::AAC && self.timed,
+            Track::Audio => self.codec == codec::Id::AAC && self.timed && !self.adts,
         }
     }
 }
