@@ -218,6 +218,20 @@ impl Keyring {
     /// # Errors
     /// Why it is not believed.
     pub fn check(&self, token: &str, recording: &RecordingId, scope: Scope, now: DateTime<Utc>) -> Result<(), Denied> {
+        let (whose, what, expiry) = self.read(token)?;
+        if whose != recording.as_str() || what != scope.as_str() {
+            return Err(Denied::Foreign);
+        }
+        if now.timestamp() >= expiry { Err(Denied::Expired) } else { Ok(()) }
+    }
+
+    /// Whether it is a token of any recording, whatever it allows.
+    pub fn is_token(&self, token: &str) -> bool {
+        self.read(token).is_ok()
+    }
+
+    /// Recording, scope and expiry of a token that one of our keys signed.
+    fn read<'a>(&self, token: &'a str) -> Result<(&'a str, &'a str, i64), Denied> {
         if token.len() > TOKEN_LEN_MAX {
             return Err(Denied::Unknown);
         }
@@ -236,13 +250,7 @@ impl Keyring {
             }
         }
         let expiry: i64 = expiry.parse().map_err(|_| Denied::Unknown)?;
-        if !bool::from(valid) {
-            return Err(Denied::Unknown);
-        }
-        if whose != recording.as_str() || what != scope.as_str() {
-            return Err(Denied::Foreign);
-        }
-        if now.timestamp() >= expiry { Err(Denied::Expired) } else { Ok(()) }
+        if bool::from(valid) { Ok((whose, what, expiry)) } else { Err(Denied::Unknown) }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Owns the effects of Spool: `http` takes in, `jobs` move on, `storage` and `staging` keep bytes, `db` keeps rows.
 //! What may follow what is decided in `domain`, never here.
 
+pub mod accept;
 pub mod auth;
+pub mod child;
 pub mod clock;
 pub mod config;
 pub mod context;

@@ -5,10 +5,13 @@
 //! anything but the database.
 
 pub mod events;
+pub mod listing;
 pub mod liveness;
+pub mod plans;
 pub mod recordings;
 pub mod segments;
 pub mod settings;
+pub mod sweep;
 
 use crate::config::Secret;
 use domain::retry::{Classify, Fault};

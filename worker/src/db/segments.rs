@@ -347,6 +347,6 @@ pub async fn summaries(db: &impl ConnectionTrait, recording: &RecordingId) -> Re
 }
 
 /// The column is signed; nothing of ours comes near its end.
-fn big(value: u64) -> i64 {
+pub(super) fn big(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,31 @@
 //! The API: decode, call, encode. It decides nothing.
+//!
+//! Owns the routes of `CONTRACTS §1`, who may call them, and how errors look. Every limit is a setting, every wait has
+//! a bound, and no token reaches the log.
 
+mod access;
+mod extract;
+mod gate;
+pub mod health;
+pub mod listen;
+mod problem;
+mod recordings;
+mod result;
+mod segments;
+mod steering;
+mod trace;
+
+use crate::accept::Inits;
+use crate::auth::Keyring;
+use crate::context::Context;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use gate::Gate;
+use health::{Health, Readiness};
+use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -48,4 +74,55 @@ impl Default for Config {
             drain: seconds(25),
         }
     }
+}
+
+/// What every route may use. Cheap to clone.
+#[derive(Clone)]
+struct Api {
+    cx: Context,
+    keys: Keyring,
+    gate: Gate,
+    inits: Inits,
+}
+
+/// The routes of the API. `readiness` is told when the process stops.
+pub fn router(cx: Context, keys: Keyring, readiness: Readiness) -> Router {
+    let limits = &cx.config.limits;
+    let gate = Gate::new(cx.config.http.puts_max, limits.puts_per_recording, limits.puts_per_second);
+    let health = Health { db: cx.db.clone(), metrics: cx.metrics.clone(), readiness };
+    let api = Api { cx, keys, gate, inits: Inits::default() };
+    let small = Router::new()
+        .route("/api/recordings", post(recordings::create).get(recordings::list))
+        .route("/api/recordings/{id}", get(recordings::status).delete(steering::erase))
+        .route("/api/recordings/{id}/upload-token", post(recordings::upload_token))
+        .route("/api/recordings/{id}/playback-token", post(recordings::playback_token))
+        .route("/api/recordings/{id}/heartbeat", post(steering::heartbeat))
+        .route("/api/recordings/{id}/end", post(steering::end))
+        .route("/api/recordings/{id}/cancel", post(steering::cancel))
+        .route("/api/recordings/{id}/retry", post(steering::retry))
+        .route("/api/recordings/{id}/remux", post(steering::remux))
+        .route("/api/recordings/{id}/reopen", post(steering::reopen))
+        .route("/api/recordings/{id}/accept-gaps", post(steering::accept_gaps))
+        .route("/api/upload/recording-complete", post(steering::complete))
+        .merge(health::router(health))
+        .route_layer(from_fn_with_state(api.clone(), trace::bound));
+    let large = Router::new()
+        .route("/api/recordings/{id}/segments/{track}/{name}", put(segments::put))
+        .route("/media/{id}/result.mp4", get(result::get));
+    small
+        .merge(large)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        // Each body has a bound of its own, where it is read.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(api.clone(), trace::watch))
+        .with_state(api)
+}
+
+async fn not_found() -> Response {
+    Problem::new(Code::NotFound).into_response()
+}
+
+async fn method_not_allowed() -> Response {
+    Problem::new(Code::MethodNotAllowed).into_response()
 }

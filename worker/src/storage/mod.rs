@@ -238,8 +238,8 @@ impl Store {
 async fn sync_names(root: PathBuf, key: &str) -> Result<(), Error> {
     let path = root.join(key);
     let sync = move || {
-        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
-        folders.map(|folder| std::fs::File::open(folder)?.sync_all()).collect::<std::io::Result<()>>()
+        let mut folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
+        folders.try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
     };
     let synced = tokio::task::spawn_blocking(sync).await.expect("syncing a folder does not panic");
     synced.map_err(|source| Error::of_io(Op::Put, key, source))
