@@ -1,0 +1,190 @@
+//! What viewers were shown, and the manifest's place: rows that the one `upload` job of a recording writes.
+
+use super::{Error, all, column, execute, number, one, recordings, word};
+use chrono::{DateTime, Utc};
+use domain::id::RecordingId;
+use domain::manifest::{Claim, Entry};
+use domain::playlist::{Candidate, Listed, ListingKind, ListingRow, Side, Tail};
+use domain::segment::{Span, Track};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+
+/// Segments read at once for the listing: a recorder that comes back after an hour sends eighteen hundred.
+const CANDIDATES_MAX: i64 = 2000;
+
+/// Keeps the state of a recording as it is until the end of the transaction and reads it; segments go on being
+/// accepted, since `FOR KEY SHARE` does not conflict with this lock. Whoever freezes, archives or publishes waits.
+///
+/// # Errors
+/// The database's; [`Error::is_lock_timeout`] when the row is held for longer than [`super::LOCK_TIMEOUT`].
+pub async fn hold(tx: &DatabaseTransaction, id: &RecordingId) -> Result<Option<recordings::Recording>, Error> {
+    recordings::bound_lock_wait(tx).await?;
+    let sql = "SELECT id FROM spool.recording WHERE id = $1 FOR NO KEY UPDATE";
+    one(tx, sql, [id.as_str().into()]).await.map_err(Error::of("hold recording", id))?;
+    recordings::get(tx, id).await
+}
+
+/// Both tracks as the listing and the rows tell them now.
+///
+/// # Errors
+/// The database's.
+pub async fn sides(db: &impl ConnectionTrait, id: &RecordingId) -> Result<Vec<Side>, Error> {
+    let mut sides = Vec::new();
+    for track in Track::ALL {
+        let tail = tail(db, id, track).await?;
+        let (init_stored, stored) = candidates(db, id, track, tail.index).await?;
+        sides.push(Side { track, init_stored, tail, stored });
+    }
+    Ok(sides)
+}
+
+/// The rows that tell the end of a listing: every one with a wall clock, the last segment, and all behind it.
+async fn tail(db: &impl ConnectionTrait, id: &RecordingId, track: Track) -> Result<Tail, Error> {
+    let sql = "SELECT l.seq, l.index::int8, l.kind, l.duration, l.timescale, l.discontinuity, l.program_date_time, \
+            s.timescale AS span_timescale, s.tfdt, s.duration AS span_duration \
+        FROM spool.listing AS l LEFT JOIN spool.segment AS s \
+          ON l.kind = 'media' AND s.recording_id = l.recording_id AND s.track = l.track AND s.index = l.index \
+        WHERE l.recording_id = $1 AND l.track = $2 AND (l.program_date_time IS NOT NULL OR l.seq >= coalesce( \
+          (SELECT max(m.seq) FROM spool.listing AS m WHERE m.recording_id = $1 AND m.track = $2 AND m.kind = 'media'), 0)) \
+        ORDER BY l.seq LIMIT $3";
+    let limit = i64::from(domain::segment::INDEX_MAX);
+    let rows = all(db, sql, [id.as_str().into(), track.as_str().into(), limit.into()]).await;
+    let read = |rows: Vec<QueryResult>| {
+        let listed = rows.iter().map(|row| read_listed(row, track)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Tail::of(&listed))
+    };
+    rows.and_then(read).map_err(Error::of("read end of listing", id))
+}
+
+fn read_listed(row: &QueryResult, track: Track) -> Result<Listed, DbErr> {
+    let listed = ListingRow {
+        track,
+        seq: number(row, "seq")?,
+        index: number(row, "index")?,
+        kind: word(row, "kind", ListingKind::parse)?,
+        duration: number(row, "duration")?,
+        timescale: number(row, "timescale")?,
+        discontinuity: column(row, "discontinuity")?,
+        program_date_time: column(row, "program_date_time")?,
+    };
+    let span = match listed.kind {
+        ListingKind::Gap => None,
+        ListingKind::Media => Some(Span {
+            timescale: number(row, "span_timescale")?,
+            start: number(row, "tfdt")?,
+            duration: number(row, "span_duration")?,
+        }),
+    };
+    Ok(Listed { row: listed, span })
+}
+
+/// Whether the initialization section is stored, and the stored segments behind index `after`.
+async fn candidates(
+    db: &impl ConnectionTrait,
+    id: &RecordingId,
+    track: Track,
+    after: u32,
+) -> Result<(bool, Vec<Candidate>), Error> {
+    let sql = "SELECT index::int8, timescale, tfdt, duration, received_at FROM spool.segment \
+        WHERE recording_id = $1 AND track = $2 AND state = 'stored' AND (index = 0 OR index > $3) ORDER BY index LIMIT $4";
+    let values = [id.as_str().into(), track.as_str().into(), i64::from(after).into(), CANDIDATES_MAX.into()];
+    let rows = all(db, sql, values).await;
+    let read = |rows: Vec<QueryResult>| {
+        let (mut init_stored, mut stored) = (false, Vec::new());
+        for row in &rows {
+            match number(row, "index")? {
+                0 => init_stored = true,
+                index => {
+                    let span = Span {
+                        timescale: number(row, "timescale")?,
+                        start: number(row, "tfdt")?,
+                        duration: number(row, "duration")?,
+                    };
+                    stored.push(Candidate { index, span, received_at: column(row, "received_at")? });
+                }
+            }
+        }
+        Ok((init_stored, stored))
+    };
+    rows.and_then(read).map_err(Error::of("read segments to list", id))
+}
+
+/// Appends rows. A second writer of the same index is refused by the table: no index is listed twice.
+///
+/// # Errors
+/// The database's.
+pub async fn append(tx: &DatabaseTransaction, id: &RecordingId, rows: &[ListingRow]) -> Result<(), Error> {
+    let sql = "INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale, discontinuity, \
+        program_date_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    for row in rows {
+        let values = [
+            id.as_str().into(),
+            row.track.as_str().into(),
+            super::segments::big(row.seq).into(),
+            i64::from(row.index).into(),
+            row.kind.as_str().into(),
+            super::segments::big(row.duration).into(),
+            i64::from(row.timescale).into(),
+            row.discontinuity.into(),
+            row.program_date_time.into(),
+        ];
+        execute(tx, sql, values).await.map_err(Error::of("append to listing", id))?;
+    }
+    Ok(())
+}
+
+/// Decides the target duration of both playlists, unless it is decided already: it never changes.
+///
+/// # Errors
+/// The database's.
+pub async fn decide_target_duration(tx: &DatabaseTransaction, id: &RecordingId, seconds: u32) -> Result<(), Error> {
+    let sql = "UPDATE spool.recording SET target_duration_s = coalesce(target_duration_s, $2) WHERE id = $1";
+    let done = execute(tx, sql, [id.as_str().into(), i64::from(seconds).into()]).await;
+    done.map(|_| ()).map_err(Error::of("decide target duration", id))
+}
+
+/// What the manifest says of `track`: the segments that are stored now.
+///
+/// # Errors
+/// The database's.
+pub async fn claim(db: &impl ConnectionTrait, id: &RecordingId, track: Track) -> Result<Claim, Error> {
+    let sql = "SELECT index::int8, coalesce(round(duration::numeric * 1000000 / nullif(timescale, 0)), 0)::int8 AS duration_us \
+        FROM spool.segment WHERE recording_id = $1 AND track = $2 AND state = 'stored' ORDER BY index LIMIT $3";
+    let limit = i64::from(domain::segment::INDEX_MAX) + 1;
+    let rows = all(db, sql, [id.as_str().into(), track.as_str().into(), limit.into()]).await;
+    let read = |rows: Vec<QueryResult>| {
+        let mut claim = Claim::default();
+        for row in &rows {
+            match column::<i64>(row, "index")? {
+                0 => claim.init_uploaded = true,
+                index => claim.segments.push(Entry { index, duration_us: column(row, "duration_us")? }),
+            }
+        }
+        Ok(claim)
+    };
+    rows.and_then(read).map_err(Error::of("read segments for the manifest", id))
+}
+
+/// Notes that the store has a manifest that knows everything up to `stored_seq`. Never goes back.
+///
+/// # Errors
+/// The database's.
+pub async fn manifest_written(db: &impl ConnectionTrait, id: &RecordingId, stored_seq: u64) -> Result<(), Error> {
+    let sql = "UPDATE spool.recording SET manifest_seq = greatest(manifest_seq, $2), manifest_at = now() WHERE id = $1";
+    let done = execute(db, sql, [id.as_str().into(), super::segments::big(stored_seq).into()]).await;
+    done.map(|_| ()).map_err(Error::of("note manifest", id))
+}
+
+/// When the plan of `version` was frozen; `None` when it was not.
+///
+/// # Errors
+/// The database's.
+pub async fn frozen_at(
+    db: &impl ConnectionTrait,
+    id: &RecordingId,
+    version: u32,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let sql = "SELECT created_at FROM spool.plan WHERE recording_id = $1 AND version = $2";
+    let row = one(db, sql, [id.as_str().into(), i64::from(version).into()]).await;
+    let read = |row: Option<QueryResult>| row.map(|row| column(&row, "created_at")).transpose();
+    row.and_then(read).map_err(Error::of("look at plan", id))
+}

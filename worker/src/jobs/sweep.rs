@@ -1,0 +1,133 @@
+//! Puts right what no event puts right: silence, and recordings that nobody works on although somebody should.
+//!
+//! Takes no input, so that there is one path only: what it finds after a crash is what it finds every minute.
+//! Done when: it has looked at everything once.
+//! Safe to repeat: yes. It counts a minute once, changes states by compare-and-set, and its jobs are unique.
+
+use super::Job;
+use crate::context::Context;
+use crate::db::recordings::{self, Advanced, From};
+use crate::db::sweep::{self, Open, Silence};
+use crate::db::{self};
+use domain::id::RecordingId;
+use domain::job::{Kind, ManifestCheck, Mux, Payload, Queue, Sweep, Upload};
+use domain::recording::{Cause, State};
+use queue::enqueue::Enqueue;
+use queue::read::LiveJob;
+use queue::{JobCtx, JobError, Outcome};
+use serde_json::json;
+
+/// Recordings looked at at once.
+const PAGE: u32 = 200;
+
+impl Job for Sweep {
+    async fn run(&self, cx: &Context, _: &JobCtx) -> Result<Outcome, JobError> {
+        sweep::count_silence(&cx.db).await?;
+        end_silent(cx).await?;
+        let expired = sweep::expire_provisional(&cx.db, cx.config.retention.provisional, PAGE).await?;
+        if !expired.is_empty() {
+            tracing::info!(recordings = expired.len(), "provisional ends made final");
+        }
+        resume_unfinished(cx).await?;
+        resume_uploads(cx).await?;
+        for queue in [Queue::Control, Queue::Mux, Queue::Ingest] {
+            cx.bell.ring(queue.as_str());
+        }
+        Ok(Outcome::Completed)
+    }
+}
+
+/// Ends live recordings of which nothing was heard for too long; provisionally, because a laptop may only sleep.
+async fn end_silent(cx: &Context) -> Result<(), JobError> {
+    let live = &cx.config.live;
+    let bounds = Silence { recording: live.silence_after, paused: live.paused_silence_after };
+    let mut after = None;
+    loop {
+        let page = sweep::silent(&cx.db, bounds, after.as_ref(), PAGE).await?;
+        for id in &page {
+            end_one(cx, id).await?;
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+    }
+}
+
+async fn end_one(cx: &Context, id: &RecordingId) -> Result<(), JobError> {
+    let tx = db::begin(&cx.db).await?;
+    let recording = match recordings::lock(&tx, id).await {
+        Ok(Some(recording)) => recording,
+        Ok(None) => return Ok(()),
+        // The next minute will do.
+        Err(error) if error.is_lock_timeout() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if let Advanced::To(_) = recordings::advance(&tx, id, From::of(&recording), Cause::Silence, json!({})).await? {
+        put(&tx, &ManifestCheck { recording: id.clone() }, recording.owner.as_str()).await?;
+        db::commit(tx).await?;
+        tracing::info!(recording.id = %id, "silent recording ended provisionally");
+    }
+    Ok(())
+}
+
+async fn put<P: Payload>(db: &impl sea_orm::ConnectionTrait, payload: &P, owner: &str) -> Result<(), JobError> {
+    Enqueue::of(payload)?.owned_by(owner).put(db).await?;
+    Ok(())
+}
+
+/// Gives recordings that are being finalized a job again if none of theirs lives. Never one whose last job was
+/// discarded: that would hide the failure every minute.
+async fn resume_unfinished(cx: &Context) -> Result<(), JobError> {
+    let mut after = None;
+    loop {
+        let page = sweep::unfinished(&cx.db, after.as_ref(), PAGE).await?;
+        let live = live_jobs(cx, &page).await?;
+        for open in &page {
+            let muxing = open.state == State::Finalizing && open.frozen;
+            let kind = if muxing { Kind::Mux } else { Kind::ManifestCheck };
+            // A follow-up that waits will say what becomes of it.
+            if works(&live, open, &[Kind::Mux, Kind::ManifestCheck, Kind::Control]) || gave_up(cx, open, kind).await? {
+                continue;
+            }
+            tracing::warn!(recording.id = %open.id, job.kind = kind.as_str(), "recording without a job, resumed");
+            let (recording, version) = (open.id.clone(), open.plan_version);
+            match muxing {
+                true => put(&cx.db, &Mux { recording, version }, open.owner.as_str()).await?,
+                false => put(&cx.db, &ManifestCheck { recording }, open.owner.as_str()).await?,
+            }
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+    }
+}
+
+/// Gives segments that wait for the store an upload again if none lives.
+async fn resume_uploads(cx: &Context) -> Result<(), JobError> {
+    let mut after = None;
+    loop {
+        let page = sweep::waiting_for_store(&cx.db, after.as_ref(), PAGE).await?;
+        let live = live_jobs(cx, &page).await?;
+        for open in &page {
+            if works(&live, open, &[Kind::Upload]) || gave_up(cx, open, Kind::Upload).await? {
+                continue;
+            }
+            tracing::warn!(recording.id = %open.id, job.kind = Kind::Upload.as_str(), "recording without a job, resumed");
+            put(&cx.db, &Upload { recording: open.id.clone() }, open.owner.as_str()).await?;
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+    }
+}
+
+async fn live_jobs(cx: &Context, page: &[Open]) -> Result<Vec<LiveJob>, JobError> {
+    let subjects: Vec<&str> = page.iter().map(|open| open.id.as_str()).collect();
+    Ok(queue::read::live_jobs(&cx.db, &subjects).await?)
+}
+
+fn works(live: &[LiveJob], open: &Open, kinds: &[Kind]) -> bool {
+    live.iter().any(|job| job.subject == open.id.as_str() && kinds.iter().any(|kind| kind.as_str() == job.kind))
+}
+
+async fn gave_up(cx: &Context, open: &Open, kind: Kind) -> Result<bool, JobError> {
+    let last = queue::read::last_outcome(&cx.db, open.id.as_str(), kind.as_str()).await?;
+    Ok(matches!(last.as_deref(), Some("discarded" | "cancelled")))
+}

@@ -1,0 +1,109 @@
+//! `result.json`: what a result is made of, for whoever wants to check it against its segments.
+
+use domain::id::Sha256;
+use domain::mux::{Gap, Plan, Repair};
+use domain::segment::Track;
+use media::layout::Layout;
+use media::readback::Readback;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+#[derive(Serialize)]
+struct Facts<'a> {
+    status: &'static str,
+    result: &'a str,
+    bytes: u64,
+    sha256: Option<Sha256>,
+    duration_ms: u64,
+    plan_version: u32,
+    layout_version: u32,
+    plan_sha256: Sha256,
+    tail_confirmed: bool,
+    tracks: Vec<TrackFacts<'a>>,
+    gaps: &'a [Gap],
+    repairs: &'a [Repair],
+    segments: Vec<SegmentFacts>,
+}
+
+#[derive(Serialize)]
+struct TrackFacts<'a> {
+    kind: Track,
+    codec: &'a str,
+    packets: u64,
+    payload_bytes: u64,
+    start_ms: u64,
+    duration_ms: u64,
+}
+
+#[derive(Serialize)]
+struct SegmentFacts {
+    track: Track,
+    index: u32,
+    bytes: u64,
+    sha256: Option<Sha256>,
+    /// Where its samples lie in the result: first byte and number of bytes, ascending.
+    ranges: Vec<(u64, u64)>,
+}
+
+/// The text of `result.json`.
+pub fn describe(
+    plan: &Plan,
+    plan_sha256: Sha256,
+    layout: &Layout,
+    readback: &Readback,
+    sha256: Option<Sha256>,
+    key: &str,
+) -> String {
+    let tracks = readback.facts.tracks.iter().zip(&readback.codecs).zip(layout.times());
+    let tracks = tracks.map(|((facts, codec), times)| TrackFacts {
+        kind: facts.track,
+        codec: &codec.codec,
+        packets: facts.samples,
+        payload_bytes: facts.payload_bytes,
+        start_ms: times.start_ms(),
+        duration_ms: times.duration_ms(),
+    });
+    let facts = Facts {
+        status: if plan.gaps.is_empty() { "complete" } else { "degraded" },
+        result: key.rsplit('/').next().unwrap_or(key),
+        bytes: readback.facts.size_bytes,
+        sha256,
+        duration_ms: readback.duration_ms,
+        plan_version: plan.version,
+        layout_version: plan.layout_version,
+        plan_sha256,
+        tail_confirmed: plan.tail_confirmed,
+        tracks: tracks.collect(),
+        gaps: &plan.gaps,
+        repairs: &plan.repairs,
+        segments: segments(layout),
+    };
+    serde_json::to_string(&facts).expect("facts are JSON")
+}
+
+/// Which bytes of the result come from which segment.
+fn segments(layout: &Layout) -> Vec<SegmentFacts> {
+    let mut ranges = BTreeMap::<(usize, usize), Vec<(u64, u64)>>::new();
+    let mut at = layout.header_bytes();
+    for chunk in layout.chunks() {
+        let known = ranges.entry((chunk.track, chunk.segment)).or_default();
+        match known.last_mut() {
+            Some((from, len)) if *from + *len == at => *len += chunk.len,
+            _ => known.push((at, chunk.len)),
+        }
+        at += chunk.len;
+    }
+    let mut seen = BTreeMap::new();
+    for chunk in layout.chunks() {
+        seen.entry((chunk.track, chunk.segment))
+            .or_insert_with(|| (layout.init(chunk.track).track, layout.segment(chunk)));
+    }
+    let facts = |(at, (track, input)): ((usize, usize), (Track, &media::layout::SegmentInput))| SegmentFacts {
+        track,
+        index: input.index,
+        bytes: input.size_bytes,
+        sha256: input.sha256,
+        ranges: ranges.remove(&at).unwrap_or_default(),
+    };
+    seen.into_iter().map(facts).collect()
+}

@@ -1,0 +1,12 @@
+//! The making of a result, between its plan and its publication.
+//!
+//! Owns the way from stored segments to a stored, verified `result.mp4`: what is read, where it is written, what must be
+//! true of it, and the facts beside it. It changes no row; `jobs::mux` decides when and publishes.
+
+mod check;
+mod facts;
+mod source;
+
+pub use check::{Unsound, check};
+pub use facts::describe;
+pub use source::{Sink, Source, lay_out};

@@ -1,0 +1,185 @@
+//! Where a mux reads and writes: the object store, through the media crate's own interfaces.
+
+use crate::context::Context;
+use crate::db::{self, plans};
+use crate::storage::{self, ObjectWriter, Store};
+use bytes::Bytes;
+use domain::id::Sha256;
+use domain::key::Keys;
+use domain::mux::{Plan, PlanTrack};
+use domain::retry::{Classify, Fault};
+use domain::segment::{Name, Track};
+use media::defect::Defect;
+use media::init::Init;
+use media::layout::{self, Layout, SegmentInput, TrackInput};
+use media::mux::{ResultSink, SegmentReader, SegmentRef};
+use media::readback::RangedReader;
+use thiserror::Error;
+
+/// Why a plan cannot be laid out.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The rows could not be read.
+    #[error("read sample indexes")]
+    Database(#[source] db::Error),
+    /// The initialization section could not be read.
+    #[error("read initialization section of the {track} track")]
+    Init {
+        /// Which track.
+        track: Track,
+        /// What the store said.
+        #[source]
+        source: storage::Error,
+    },
+    /// The initialization section is not what the plan names.
+    #[error("the initialization section of the {track} track has changed since the plan was made")]
+    InitChanged {
+        /// Which track.
+        track: Track,
+    },
+    /// The initialization section cannot be used.
+    #[error("the initialization section of the {track} track cannot be used")]
+    Defect {
+        /// Which track.
+        track: Track,
+        /// What is wrong with it.
+        #[source]
+        source: Defect,
+    },
+    /// A planned segment has no sample index.
+    #[error("{track} segment {index} has no sample index")]
+    NoIndex {
+        /// Which track.
+        track: Track,
+        /// Index of the segment.
+        index: u32,
+    },
+    /// The tracks cannot be laid out.
+    #[error("lay out result")]
+    Layout(#[source] layout::Error),
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Error::Database(source) => source.fault(),
+            // A planned object that is gone for a moment may be a listing's delay; for good it is counted.
+            Error::Init { source, .. } if source.is_not_found() => Fault::NotYet,
+            Error::Init { source, .. } => source.fault(),
+            Error::Defect { source, .. } => source.fault(),
+            Error::Layout(source) => source.fault(),
+            Error::InitChanged { .. } | Error::NoIndex { .. } => Fault::Permanent,
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Error::Database(source) => source.class(),
+            Error::Init { source, .. } => source.class(),
+            Error::Defect { source, .. } => source.class(),
+            Error::Layout(source) => source.class(),
+            Error::InitChanged { .. } => "source-changed",
+            Error::NoIndex { .. } => "no-index",
+        }
+    }
+}
+
+/// Lays a plan out: initialization sections from the store, sample indexes from the rows; no segment is read.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn lay_out(cx: &Context, plan: &Plan) -> Result<Layout, Error> {
+    let keys = Keys::new(&plan.owner, &plan.recording);
+    let mut tracks = Vec::new();
+    for track in &plan.tracks {
+        let init = init(&cx.store, &keys, track).await?;
+        tracks.push(TrackInput { init, segments: segments(cx, plan, track).await? });
+    }
+    // Hours of samples take some tens of milliseconds, in which the runtime has other things to do.
+    let laid = tokio::task::spawn_blocking(move || Layout::new(tracks)).await.expect("laying out does not panic");
+    laid.map_err(Error::Layout)
+}
+
+async fn init(store: &Store, keys: &Keys, planned: &PlanTrack) -> Result<Init, Error> {
+    let track = planned.track;
+    let bytes = store.get(&keys.segment(track, Name::Init)).await.map_err(|source| Error::Init { track, source })?;
+    if Sha256::of(&bytes) != planned.init.sha256 {
+        return Err(Error::InitChanged { track });
+    }
+    Init::parse(track, &bytes).map_err(|source| Error::Defect { track, source })
+}
+
+async fn segments(cx: &Context, plan: &Plan, planned: &PlanTrack) -> Result<Vec<SegmentInput>, Error> {
+    let track = planned.track;
+    let indexes = plans::sample_indexes(&cx.db, &plan.recording, track).await.map_err(Error::Database)?;
+    let input = |segment: &domain::mux::PlanSegment| {
+        let packed = indexes.get(&segment.index).cloned();
+        let packed = packed.ok_or(Error::NoIndex { track, index: segment.index })?;
+        let (index, size_bytes) = (segment.index, segment.size_bytes);
+        Ok(SegmentInput { index, size_bytes, sha256: Some(segment.sha256), packed: Bytes::from(packed) })
+    };
+    planned.segments.iter().map(input).collect()
+}
+
+/// Stored segments of one recording, or one stored result.
+#[derive(Debug, Clone)]
+pub struct Source {
+    store: Store,
+    keys: Keys,
+    result: String,
+}
+
+impl Source {
+    /// The segments below `keys` and the result `result`.
+    pub fn new(store: &Store, keys: Keys, result: &str) -> Source {
+        Source { store: store.clone(), keys, result: result.to_owned() }
+    }
+}
+
+impl SegmentReader for Source {
+    type Error = storage::Error;
+
+    async fn read(&self, segment: SegmentRef) -> Result<Bytes, storage::Error> {
+        self.store.get(&self.keys.segment(segment.track, Name::Media(segment.index))).await
+    }
+}
+
+impl RangedReader for Source {
+    type Error = storage::Error;
+
+    async fn read(&self, at: u64, len: u64) -> Result<Bytes, storage::Error> {
+        self.store.get_range(&self.result, at..at + len).await
+    }
+}
+
+/// Takes a result into the store. Nothing appears before [`Sink::close`].
+pub struct Sink(ObjectWriter);
+
+impl Sink {
+    /// Begins the object `key` in parts of `part_bytes`.
+    ///
+    /// # Errors
+    /// The store cannot begin a write.
+    pub async fn begin(store: &Store, key: &str, part_bytes: usize) -> Result<Sink, storage::Error> {
+        store.writer(key, part_bytes).await.map(Sink)
+    }
+
+    /// Makes the object appear: the commit point of a mux.
+    ///
+    /// # Errors
+    /// The store could not finish it.
+    pub async fn close(self) -> Result<storage::Meta, storage::Error> {
+        self.0.close().await
+    }
+}
+
+impl ResultSink for Sink {
+    type Error = storage::Error;
+
+    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), storage::Error> {
+        for piece in pieces {
+            self.0.write(piece).await?;
+        }
+        Ok(())
+    }
+}
