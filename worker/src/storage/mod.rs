@@ -183,6 +183,14 @@ impl Store {
         ObjectWriter::begin(self.clone(), key, part_bytes).await
     }
 
+    /// Where an object lies as a file, when the store is a folder: for a child process that reads files only.
+    pub fn local_path(&self, key: &str) -> Option<PathBuf> {
+        match &self.place {
+            Place::Folder(root) => Some(root.join(key)),
+            Place::Other => None,
+        }
+    }
+
     /// What the store says of an object; `None` when there is none.
     ///
     /// # Errors
