@@ -1,0 +1,219 @@
+//! `spool doctor`: everything Spool needs here, checked part by part, with a cure for what is missing.
+//!
+//! Every part is checked even when another one failed, so that a person sees all there is to do. Secrets are never shown.
+
+use super::config;
+use super::exit::Exit;
+use super::output::{self, Output};
+use ::worker::auth::Keyring;
+use ::worker::config::Config;
+use ::worker::db;
+use ::worker::storage::{Service, Store};
+use domain::retry::{Classify as _, Fault};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
+use serde::Serialize;
+use std::path::Path;
+
+/// The oldest PostgreSQL with everything the schema uses, as `server_version_num`.
+const POSTGRES_MIN: i32 = 150_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Finding {
+    part: &'static str,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<String>,
+    /// What the command ends with if this is the worst finding.
+    #[serde(skip)]
+    exit: Exit,
+}
+
+fn ok(part: &'static str, found: impl Into<String>) -> Finding {
+    Finding { part, verdict: Verdict::Ok, found: found.into(), cure: None, exit: Exit::Ok }
+}
+
+fn warn(part: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Finding {
+    Finding { verdict: Verdict::Warn, cure: Some(cure.into()), ..ok(part, found) }
+}
+
+fn fail(part: &'static str, exit: Exit, found: impl Into<String>, cure: impl Into<String>) -> Finding {
+    Finding { verdict: Verdict::Fail, exit, ..warn(part, found, cure) }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    findings: Vec<Finding>,
+}
+
+/// Checks everything and ends with the code of the first failure.
+pub(crate) async fn run(set: &[(String, String)], out: Output) -> anyhow::Result<Exit> {
+    let mut findings = Vec::new();
+    match config::settings(set) {
+        Ok(config) => {
+            findings.push(ok("settings", "readable, every key is known"));
+            findings.push(secrets(&config));
+            findings.extend(database(&config).await);
+            findings.push(store(&config).await);
+            findings.push(staging(Path::new(&config.staging.dir)));
+        }
+        Err(error) => {
+            let cure = "config.toml explains every key; then run this again for the parts that need settings";
+            findings.push(fail("settings", Exit::Configuration, format!("{error:#}"), cure));
+        }
+    }
+    findings.push(libraries());
+    let answer = Answer { findings };
+    out.answer(&answer, |answer| answer.findings.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    Ok(answer.findings.iter().map(|finding| finding.exit).find(|exit| *exit != Exit::Ok).unwrap_or(Exit::Ok))
+}
+
+fn line(finding: &Finding) -> String {
+    let word = match finding.verdict {
+        Verdict::Ok => "ok  ",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+    };
+    let cure = finding.cure.as_ref().map(|cure| format!("\n                  cure: {cure}")).unwrap_or_default();
+    format!("{word}  {:<10}  {}{cure}", finding.part, output::printable(&finding.found))
+}
+
+fn secrets(config: &Config) -> Finding {
+    match Keyring::open(&config.auth) {
+        Ok(_) => ok("secrets", "service tokens and signing keys are set"),
+        Err(error) => {
+            let cure = "set SPOOL__AUTH__SERVICE_TOKENS and SPOOL__AUTH__SIGNING_KEYS, or the same names with _FILE";
+            fail("secrets", Exit::Configuration, error.to_string(), cure)
+        }
+    }
+}
+
+async fn database(config: &Config) -> Vec<Finding> {
+    const PART: &str = "database";
+    if !config.database.url.is_set() {
+        let cure = "set DATABASE_URL to postgres://user:password@host/database, or DATABASE_URL_FILE";
+        return vec![fail(PART, Exit::Configuration, "no address is set", cure)];
+    }
+    let db = match db::connect(&config.database).await {
+        Ok(db) => db,
+        Err(error) => {
+            let exit = if error.fault() == Fault::Transient { Exit::Unreachable } else { Exit::Configuration };
+            let cure = "start the database, or correct host, port, user and password in DATABASE_URL";
+            return vec![fail(PART, exit, format!("{:#}", anyhow::Error::from(error)), cure)];
+        }
+    };
+    let mut findings = vec![version(&db).await];
+    findings.push(schema(&db).await);
+    findings.push(roles(&db).await);
+    findings
+}
+
+async fn ask<T: sea_orm::TryGetable>(db: &DatabaseConnection, sql: &str) -> Result<Option<T>, sea_orm::DbErr> {
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+async fn version(db: &DatabaseConnection) -> Finding {
+    let number = ask::<i32>(db, "SELECT current_setting('server_version_num')::int").await;
+    let name = ask::<String>(db, "SELECT current_setting('server_version')").await;
+    match (number, name) {
+        (Ok(Some(number)), Ok(Some(name))) if number >= POSTGRES_MIN => ok("database", format!("PostgreSQL {name}")),
+        (Ok(Some(_)), Ok(Some(name))) => {
+            fail("database", Exit::Configuration, format!("PostgreSQL {name}"), "PostgreSQL 15 or newer is needed")
+        }
+        (number, name) => {
+            let why = number.err().or(name.err()).map_or_else(String::new, |error| error.to_string());
+            fail("database", Exit::Unreachable, format!("no answer: {why}"), "look at the log of the database")
+        }
+    }
+}
+
+async fn schema(db: &DatabaseConnection) -> Finding {
+    match migration::status(db).await {
+        Ok(status) if status.is_current() => ok("schema", format!("version {}", status.version)),
+        Ok(status) if status.is_too_new() => {
+            let found = format!("version {}, this program knows {}", status.version, status.known);
+            fail("schema", Exit::Configuration, found, "use the program that the database was migrated with")
+        }
+        Ok(status) => {
+            let found = format!("version {}, this program needs {}", status.version, status.known);
+            fail("schema", Exit::Configuration, found, "run `spool migrate`")
+        }
+        Err(error) => {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            fail("schema", Exit::Configuration, error, "give the role of DATABASE_URL the rights of spool_run")
+        }
+    }
+}
+
+async fn roles(db: &DatabaseConnection) -> Finding {
+    let sql = "SELECT coalesce(string_agg(wanted, ', '), '') \
+         FROM unnest(ARRAY['spool_owner', 'spool_run', 'spool_app', 'spool_view', 'spool_operate', 'spool_scaler']) AS wanted \
+         WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted)";
+    match ask::<String>(db, sql).await {
+        Ok(Some(missing)) if missing.is_empty() => ok("roles", "all six are there"),
+        Ok(missing) => {
+            let cure = "an administrator makes them; `spool migrate` prints how and then gives them their rights";
+            warn("roles", format!("missing: {}", missing.unwrap_or_default()), cure)
+        }
+        Err(error) => warn("roles", error.to_string(), "look at the log of the database"),
+    }
+}
+
+async fn store(config: &Config) -> Finding {
+    let place = match config.storage.service {
+        Service::Fs => format!("folder {}", config.storage.root),
+        Service::S3 => format!("bucket {}", config.storage.bucket),
+        Service::Memory => "memory, gone with the process".to_owned(),
+    };
+    let checked = async {
+        let store = Store::open(&config.storage).await?;
+        store.check().await
+    };
+    match checked.await {
+        Ok(()) if config.storage.service == Service::Memory => {
+            warn("storage", place, "set storage.service to fs or s3 for anything but tests")
+        }
+        Ok(()) => ok("storage", format!("{place}: wrote, found, read, listed and deleted a probe object")),
+        Err(error) => {
+            let exit = if error.fault() == Fault::Transient { Exit::Unreachable } else { Exit::Configuration };
+            let cure = "see the section [storage] of config.toml: address, bucket, keys and their rights";
+            fail("storage", exit, format!("{place}: {:#}", anyhow::Error::from(error)), cure)
+        }
+    }
+}
+
+/// Looks at the folder without registering it: that is for the process that accepts.
+fn staging(dir: &Path) -> Finding {
+    let probe = dir.join(format!(".doctor-{}", std::process::id()));
+    let write = || {
+        std::fs::create_dir_all(dir)?;
+        let file = std::fs::File::create(&probe)?;
+        let synced = file.sync_all();
+        std::fs::remove_file(&probe)?;
+        synced
+    };
+    let free = || rustix::fs::statvfs(dir).map(|about| about.f_bavail.saturating_mul(about.f_frsize)).ok();
+    match (write(), free()) {
+        (Ok(()), Some(free)) => ok("staging", format!("{}: writable, {} free", dir.display(), output::bytes(free))),
+        (Ok(()), None) => ok("staging", format!("{}: writable", dir.display())),
+        (Err(error), _) => {
+            let cure = "make the folder writable for this user, or set staging.dir to another one";
+            fail("staging", Exit::Configuration, format!("{}: {error}", dir.display()), cure)
+        }
+    }
+}
+
+/// Debian 12 has FFmpeg 5.1 with libavformat 59; the program does not start without the libraries it was linked with.
+fn libraries() -> Finding {
+    ok("ffmpeg", media::ff::versions())
+}

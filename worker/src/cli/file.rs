@@ -1,0 +1,37 @@
+//! One MP4 file on this disk.
+
+use super::exit::Failure;
+use anyhow::Context as _;
+use domain::id::Sha256;
+use media::files::FileRanges;
+use media::readback::{self, Readback};
+use sha2::Digest as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Length of a file and what its header says. A file that is not there is the caller's mistake.
+pub(crate) async fn read_back(path: &Path) -> anyhow::Result<(u64, Readback)> {
+    match path.metadata() {
+        Ok(about) if about.is_file() => {}
+        Ok(_) => return Err(Failure::usage(format!("{} is not a file", path.display())).into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Failure::missing(format!("no file {}", path.display())).into());
+        }
+        Err(error) => return Err(error).with_context(|| format!("look at {}", path.display())),
+    }
+    let ranges = FileRanges::open(path).await.with_context(|| format!("open {}", path.display()))?;
+    let readback = readback::read(&ranges, ranges.size_bytes()).await.with_context(|| path.display().to_string())?;
+    Ok((ranges.size_bytes(), readback))
+}
+
+/// SHA-256 of a file. Blocks.
+pub(crate) fn hash(path: &Path) -> io::Result<Sha256> {
+    let (mut file, mut hasher, mut piece) = (File::open(path)?, sha2::Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(Sha256(hasher.finalize().into())),
+            n => hasher.update(&piece[..n]),
+        }
+    }
+}

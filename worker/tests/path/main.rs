@@ -1,0 +1,11 @@
+//! The whole path, from a recorder's PUT to a verified result whose segments are gone, with real processes on a real
+//! database; and what becomes of it when processes are killed and servers go away.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod crash;
+mod demo;
+mod mux;
+mod whole;

@@ -1,0 +1,235 @@
+//! `spool mux` and its neighbours `probe` and `verify`: folders to one file, without database and settings.
+
+use crate::support::{PATIENCE, Running, Set, packets, wait};
+use domain::segment::{Name, Track};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// The binary with none of our variables and nothing to find settings in.
+fn spool(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
+    command.args(arguments).current_dir(folder).env_clear().output().unwrap()
+}
+
+/// Runs `spool mux`, which must answer in one JSON object, and gives exit code and answer.
+fn mux(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+    let output = spool(folder, &[&["mux", "--json"], arguments].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "one line: {text:?} {}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code().expect("it ended by itself"), serde_json::from_str(&text).unwrap())
+}
+
+/// A folder with `in/video/…` and `in/audio/…`.
+fn recorded(seconds: u64) -> (tempfile::TempDir, Set) {
+    let folder = tempfile::tempdir().unwrap();
+    let set = Set::synthetic(Duration::from_secs(seconds));
+    set.write_to(&folder.path().join("in"));
+    (folder, set)
+}
+
+fn segment(folder: &Path, track: Track, index: u32) -> PathBuf {
+    folder.join("in").join(track.as_str()).join(Name::Media(index).to_string())
+}
+
+/// What FFmpeg's own dash muxer writes, as the replaced recorder did: one muxer for each track.
+fn dash(folder: &Path) {
+    let made = folder.join("made.mp4");
+    let run = |arguments: &[&str]| {
+        let output = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let video = "testsrc2=size=320x180:rate=30:duration=7";
+    let audio = "sine=frequency=440:sample_rate=48000:duration=7";
+    run(&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-c:v", "libx264", "-bf", "2", "-g", "60", "-pix_fmt",
+        "yuv420p", "-c:a", "aac", "made.mp4"]);
+    for (track, map) in [("video", "0:v:0"), ("audio", "0:a:0")] {
+        std::fs::create_dir_all(folder.join("in").join(track)).unwrap();
+        let manifest = format!("in/{track}/manifest.mpd");
+        run(&["-i", made.to_str().unwrap(), "-map", map, "-c", "copy", "-f", "dash", "-seg_duration", "2", "-use_template",
+            "1", "-use_timeline", "0", "-init_seg_name", "init.mp4", "-media_seg_name", "segment_$Number%03d$.m4s", &manifest]);
+    }
+}
+
+#[test]
+fn folder_of_the_dash_muxer_gives_every_packet_once() {
+    let folder = tempfile::tempdir().unwrap();
+    dash(folder.path());
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["status"]), (0, &json!("complete")), "{answer}");
+    let out = folder.path().join("out.mp4");
+    packets::assert_same_packets(&out, &folder.path().join("in"));
+    packets::assert_decodes(&out);
+    assert_eq!(answer["bytes"], json!(std::fs::metadata(&out).unwrap().len()));
+    assert!((packets::duration_s(&out) - 7.0).abs() < 0.05, "{answer}");
+    let kinds: Vec<_> = answer["tracks"].as_array().unwrap().iter().map(|track| track["kind"].clone()).collect();
+    assert_eq!(kinds, ["video", "audio"]);
+    let names: Vec<_> = answer.as_object().unwrap().keys().cloned().collect();
+    let expected = ["status", "result", "bytes", "sha256", "duration_ms", "tracks", "gaps", "repairs", "error"];
+    assert!(expected.iter().all(|name| names.iter().any(|known| known == name)), "{names:?}");
+
+    let verified = spool(folder.path(), &["verify", "out.mp4", "--json"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
+    let probed = spool(folder.path(), &["probe", "out.mp4", "--json"]);
+    let probed: Value = serde_json::from_slice(&probed.stdout).unwrap();
+    assert_eq!((&probed["faststart"], &probed["tracks"][0]["width"]), (&json!(true), &json!(320)), "{probed}");
+}
+
+#[test]
+fn same_folder_gives_the_same_bytes_and_no_hash_when_none_is_wanted() {
+    let (folder, _) = recorded(5);
+    let (_, first) = mux(folder.path(), &["in", "-o", "a.mp4"]);
+    let (code, second) = mux(folder.path(), &["in", "-o", "b.mp4", "--no-hash", "--engine", "index"]);
+    assert_eq!((code, &second["sha256"]), (0, &Value::Null));
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert!(read("a.mp4") == read("b.mp4"), "two runs, two files");
+    assert_eq!(first["sha256"], json!(domain::id::Sha256::of(&read("a.mp4")).to_string()));
+}
+
+#[test]
+fn gap_degrades_or_fails_by_policy_and_share() {
+    let (folder, _) = recorded(9);
+    std::fs::remove_file(segment(folder.path(), Track::Video, 2)).unwrap();
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["status"]), (3, &json!("degraded")), "{answer}");
+    let gap = &answer["gaps"][0];
+    assert_eq!((&gap["track"], &gap["segments"], &gap["cause"]), (&json!("video"), &json!([2]), &json!("missing")));
+    assert!(gap["to_ms"].as_u64() > gap["from_ms"].as_u64(), "{gap}");
+    packets::assert_same_packets(&folder.path().join("out.mp4"), &folder.path().join("in"));
+
+    for arguments in [&["--gap-policy", "fail"], &["--max-gap-ratio", "0.05"]] {
+        let (code, answer) = mux(folder.path(), &[&["in", "-o", "none.mp4"], &arguments[..]].concat());
+        assert_eq!((code, &answer["status"]), (1, &json!("failed")), "{arguments:?} {answer}");
+        assert!(answer["error"]["code"].is_string() && answer["error"]["message"].is_string(), "{answer}");
+        assert!(!folder.path().join("none.mp4").exists(), "no file is left on failure");
+    }
+}
+
+#[test]
+fn one_track_may_be_absent() {
+    let (folder, _) = recorded(5);
+    std::fs::remove_dir_all(folder.path().join("in/audio")).unwrap();
+    std::fs::write(folder.path().join("in/notes.txt"), "ignored").unwrap();
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, answer["tracks"].as_array().unwrap().len()), (0, 1), "{answer}");
+    packets::assert_decodes(&folder.path().join("out.mp4"));
+}
+
+#[test]
+fn what_cannot_be_muxed_fails_with_a_code_and_leaves_no_file() {
+    let damage: [(&str, fn(&Path)); 4] = [
+        ("an empty folder", |folder| {
+            std::fs::remove_dir_all(folder.join("in")).unwrap();
+            std::fs::create_dir(folder.join("in")).unwrap();
+        }),
+        ("nothing decodable", |folder| {
+            for track in Track::ALL {
+                for index in 1..=3 {
+                    std::fs::write(segment(folder, track, index), b"garbage, and long enough for a header").unwrap();
+                }
+            }
+        }),
+        ("an init of another kind", |folder| {
+            std::fs::copy(folder.join("in/audio/init.mp4"), folder.join("in/video/init.mp4")).unwrap();
+        }),
+        ("no init", |folder| std::fs::remove_file(folder.join("in/video/init.mp4")).unwrap()),
+    ];
+    for (what, break_it) in damage {
+        let (folder, _) = recorded(5);
+        break_it(folder.path());
+        std::fs::write(folder.path().join("out.mp4"), "an older result").unwrap();
+        let (code, answer) = mux(folder.path(), &["in", "-o", "new.mp4"]);
+        assert_eq!((code, &answer["status"]), (1, &json!("failed")), "{what}: {answer}");
+        assert!(answer["error"]["code"].is_string(), "{what}: {answer}");
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "in" || name == "out.mp4"), "{what} left {left:?}");
+    }
+}
+
+#[test]
+fn libavformat_engine_gives_the_same_packets() {
+    let (folder, _) = recorded(5);
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4", "--engine", "libavformat"]);
+    assert_eq!((code, &answer["status"]), (0, &json!("complete")), "{answer}");
+    let out = folder.path().join("out.mp4");
+    packets::assert_same_packets(&out, &folder.path().join("in"));
+    packets::assert_decodes(&out);
+    std::fs::write(folder.path().join("in/video/init.mp4"), b"garbage").unwrap();
+    let (code, answer) = mux(folder.path(), &["in", "-o", "none.mp4", "--engine", "libavformat"]);
+    assert_eq!((code, &answer["error"]["code"]), (1, &json!("libavformat")), "{answer}");
+    assert!(!folder.path().join("none.mp4").exists());
+}
+
+#[tokio::test]
+async fn interrupted_mux_leaves_no_file() {
+    let (folder, _) = recorded(5);
+    let held = segment(folder.path(), Track::Video, 2);
+    std::fs::remove_file(&held).unwrap();
+    // A pipe that nobody writes to: the mux waits for it until it is told to stop.
+    assert!(Command::new("mkfifo").arg(&held).status().unwrap().success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
+    command.args(["mux", "in", "-o", "out.mp4"]).current_dir(folder.path());
+    let mut running = Running::start(command, &folder.path().join("log"));
+    wait::until("the mux reads the pipe", PATIENCE, || async {
+        assert!(running.is_alive(), "{}", running.log());
+        rustix::fs::open(&held, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok()
+    })
+    .await;
+    running.signal(Signal::INT);
+    assert_eq!(running.wait(PATIENCE).code(), Some(130), "{}", running.log());
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name == "in" || name == "log"), "{left:?}");
+}
+
+#[test]
+fn wrong_words_end_in_two() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        vec!["mux"],
+        vec!["mux", "in"],
+        vec!["mux", "nowhere", "-o", "out.mp4"],
+        vec!["mux", ".", "-o", "out.mp4", "--max-gap-ratio", "2"],
+        vec!["mux", ".", "-o", "out.mp4", "--gap-policy", "hide"],
+        vec!["mux", ".", "-o", "out.mp4", "--engine", "magic"],
+        vec!["probe"],
+        vec!["nonsense"],
+    ] {
+        let output = spool(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn verify_names_what_is_wrong() {
+    let (folder, _) = recorded(5);
+    let (_, answer) = mux(folder.path(), &["in", "-o", "result.mp4"]);
+    let facts = json!({ "bytes": answer["bytes"], "sha256": answer["sha256"] });
+    std::fs::write(folder.path().join("result.json"), facts.to_string()).unwrap();
+    let verify = |code: i32| {
+        let output = spool(folder.path(), &["verify", "result.mp4", "--json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{answer}");
+        answer
+    };
+    let good = verify(0);
+    assert_eq!((&good["sound"], &good["compared_with"]), (&json!(true), &json!("result.json")));
+    assert!(good["decoded_frames"].as_u64() > Some(0), "{good}");
+
+    let path = folder.path().join("result.mp4");
+    let bytes = std::fs::read(&path).unwrap();
+    let mut flipped = bytes.clone();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 0xff;
+    std::fs::write(&path, flipped).unwrap();
+    assert!(verify(1)["defects"].to_string().contains("SHA-256"));
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert_eq!(verify(1)["sound"], json!(false));
+    std::fs::write(&path, b"not a film").unwrap();
+    assert_eq!(verify(1)["sound"], json!(false));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(spool(folder.path(), &["verify", "result.mp4"]).status.code(), Some(4));
+}

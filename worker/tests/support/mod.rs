@@ -1,0 +1,22 @@
+//! What the whole-path tests stand on: a database of their own, real processes of the real binary, a web app's and a
+//! recorder's calls over HTTP, real segments, and FFmpeg's own view of a result.
+//!
+//! Every test binary uses another part of it.
+#![allow(dead_code, reason = "each test binary that includes this module uses another part of it")]
+
+pub mod api;
+pub mod packets;
+pub mod process;
+pub mod set;
+pub mod site;
+pub mod wait;
+
+pub use api::Api;
+pub use process::Running;
+pub use set::Set;
+pub use site::Site;
+
+use std::time::Duration;
+
+/// Long enough for every step of a healthy machine under load; a test that needs it all has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
