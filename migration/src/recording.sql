@@ -80,3 +80,16 @@ CREATE TABLE spool.liveness (
   swept_at        timestamptz,
   CONSTRAINT liveness_state_known CHECK (state IN ('recording', 'paused'))
 ) WITH (fillfactor = 50);
+
+-- How the schema stands, readable for every role, so that a program can tell whether it fits.
+-- The number of the newest migration:
+CREATE FUNCTION spool.schema_version() RETURNS integer
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  AS $$ SELECT (value ->> 'version')::integer FROM spool.setting WHERE key = 'schema' $$;
+
+-- The oldest number that a program must know to work with it:
+CREATE FUNCTION spool.schema_oldest() RETURNS integer
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  AS $$ SELECT (value ->> 'oldest')::integer FROM spool.setting WHERE key = 'schema' $$;

@@ -70,9 +70,3 @@ BEGIN
     USING ERRCODE = 'serialization_failure';
 END
 $$;
-
--- The number of the newest migration, readable for every role, so that a program can tell whether it fits.
-CREATE FUNCTION spool.schema_version() RETURNS integer
-  LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-  AS $$ SELECT (value ->> 'version')::integer FROM spool.setting WHERE key = 'schema' $$;

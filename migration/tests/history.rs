@@ -100,7 +100,7 @@ async fn older_program_works_on_with_a_newer_schema_until_it_no_longer_fits() {
     let report = migration::run(&connection).await.unwrap();
     assert_eq!((report.from, report.to), (3, 3));
     assert!(migration::status(&connection).await.unwrap().is_current());
-    assert_eq!(world.text("SELECT spool.schema_version()::text").await, "3");
+    assert_eq!(world.text("SELECT version::text FROM spool.schema_version()").await, "3");
 
     sqlx::query(set).bind(r#"{"version": 4, "oldest": 2}"#).execute(&world.pool).await.unwrap();
     let error = migration::run(&connection).await.unwrap_err();
@@ -132,6 +132,16 @@ async fn no_function_may_be_executed_by_everybody() {
     .await
     .unwrap();
     assert_eq!(loose, Vec::<String>::new(), "run as their owner with the caller's search path");
+}
+
+#[tokio::test]
+async fn every_role_may_ask_how_the_schema_stands() {
+    let world = world().await;
+    for role in ["spool_run", "spool_app", "spool_view", "spool_operate", "spool_scaler"] {
+        let url = format!("{}&options=-c%20role%3D{role}", world.db.url());
+        let status = migration::status(&connect(&url).await).await.unwrap();
+        assert!(status.is_current(), "{role}: {status:?}");
+    }
 }
 
 #[tokio::test]
