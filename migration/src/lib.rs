@@ -150,9 +150,8 @@ async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
 
 async fn read_status(db: &impl ConnectionTrait) -> Result<Status, Error> {
     let known = i32::try_from(history::Migrator::migrations().len()).expect("the history has fewer than 2^31 entries");
-    let exists = "SELECT to_regprocedure('spool.schema_version()') IS NOT NULL AS found";
-    let read =
-        "SELECT coalesce(max(version), 0) AS version, coalesce(max(oldest), 0) AS oldest FROM spool.schema_version()";
+    let exists = "SELECT to_regprocedure('spool.schema_oldest()') IS NOT NULL AS found";
+    let read = "SELECT coalesce(spool.schema_version(), 0) AS version, coalesce(spool.schema_oldest(), 0) AS oldest";
     let ask = async |sql: &str| {
         let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         row.ok_or_else(|| DbErr::RecordNotFound("an aggregate has one row".to_owned()))

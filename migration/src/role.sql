@@ -77,12 +77,12 @@ BEGIN
         ('spool_run', 'USAGE, SELECT ON ALL SEQUENCES IN SCHEMA queue, spool'),
         ('spool_run', 'EXECUTE ON ALL FUNCTIONS IN SCHEMA queue, spool'),
         ('spool_app', 'USAGE ON SCHEMA queue, spool'),
-        ('spool_app', 'EXECUTE ON FUNCTION spool.recording_complete(text), spool.schema_version()'),
+        ('spool_app', 'EXECUTE ON FUNCTION spool.recording_complete(text), spool.schema_version(), spool.schema_oldest()'),
         ('spool_app', 'EXECUTE ON FUNCTION queue.enqueue(uuid, text, text, jsonb, text, text, text, timestamptz, text)'),
         ('spool_scaler', 'USAGE ON SCHEMA queue, spool'),
         ('spool_scaler', 'SELECT (id, queue, kind, state, run_at) ON queue.job'),
         ('spool_scaler', 'SELECT (name, paused_at, paused_until, max_running) ON queue.queue'),
-        ('spool_scaler', 'EXECUTE ON FUNCTION spool.schema_version()'),
+        ('spool_scaler', 'EXECUTE ON FUNCTION spool.schema_version(), spool.schema_oldest()'),
         ('spool_view', 'EXECUTE ON FUNCTION queue.op_probe(text, text, text, text)')
       ) AS g (role, rights)
     UNION ALL
@@ -94,7 +94,7 @@ BEGIN
         ('SELECT ON ALL TABLES IN SCHEMA queue'),
         ('SELECT ON spool.liveness, spool.plan, spool.listing, spool.event, spool.webhook_delivery'),
         ('SELECT (name, format, enabled, created_at, updated_at) ON spool.webhook_endpoint'),
-        ('EXECUTE ON FUNCTION spool.schema_version(), queue.state_word(smallint), queue.outcome_word(smallint), queue.uuid_time(uuid)')
+        ('EXECUTE ON FUNCTION spool.schema_version(), spool.schema_oldest(), queue.state_word(smallint), queue.outcome_word(smallint), queue.uuid_time(uuid)')
       ) AS s (rights)
     UNION ALL
     SELECT r.role, format('SELECT (%s) ON spool.%I', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), c.relname)

@@ -100,7 +100,7 @@ async fn older_program_works_on_with_a_newer_schema_until_it_no_longer_fits() {
     let report = migration::run(&connection).await.unwrap();
     assert_eq!((report.from, report.to), (3, 3));
     assert!(migration::status(&connection).await.unwrap().is_current());
-    assert_eq!(world.text("SELECT version::text FROM spool.schema_version()").await, "3");
+    assert_eq!(world.text("SELECT spool.schema_version()::text").await, "3");
 
     sqlx::query(set).bind(r#"{"version": 4, "oldest": 2}"#).execute(&world.pool).await.unwrap();
     let error = migration::run(&connection).await.unwrap_err();
