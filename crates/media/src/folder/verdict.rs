@@ -5,7 +5,10 @@
 use super::scan::{Found, FoundTrack};
 use super::{Failure, Options};
 use crate::defect::Defect;
+use crate::index::IndexReader;
+use crate::init::Init;
 use crate::layout::{SegmentInput, TrackInput};
+use crate::walk::Media;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use domain::completeness::{self, Completeness, Declaration, Last, Limits, Object, Seen};
@@ -13,7 +16,7 @@ use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::manifest::{LEGACY_DURATION_US, Manifest};
 use domain::mux::Gap;
 use domain::recording::Source;
-use domain::segment::{Row, State, Track};
+use domain::segment::{Row, Span, State, Track};
 use std::collections::BTreeMap;
 
 /// What is muxed, and what it lacks.
@@ -74,7 +77,8 @@ fn seen(
         };
         add(0, found.init_bytes, None);
         for (&index, segment) in found.segments.iter().filter(|(_, segment)| !segment.is_missing()) {
-            add(index, segment.size_bytes, segment.media.as_ref().ok().map(|media| media.span));
+            let span = segment.media.as_ref().ok().zip(found.init.as_ref()).map(|(media, init)| presented(media, init));
+            add(index, segment.size_bytes, span);
         }
     }
     let never = DateTime::UNIX_EPOCH;
@@ -94,6 +98,23 @@ fn seen(
         now: never + TimeDelta::days(365),
         limits: Limits { max_gap_ratio: options.max_gap_ratio.unwrap_or(1.0), ..Limits::default() },
     })
+}
+
+/// When a segment is presented. Decode times would make every gap late or early by the encoder's delay.
+fn presented(media: &Media, init: &Init) -> Span {
+    let Ok(index) = IndexReader::open(&media.index) else { return media.span };
+    let (mut from, mut to) = (i64::MAX, 0);
+    for fragment in index.fragments() {
+        let mut at = fragment.tfdt as i64 - init.media_time;
+        for sample in fragment.samples() {
+            let composed = at + i64::from(sample.composition_offset);
+            from = from.min(composed);
+            at += i64::from(sample.duration);
+            to = to.max(composed + i64::from(sample.duration));
+        }
+    }
+    let from = from.clamp(0, to);
+    Span { start: from as u64, duration: (to - from) as u64, ..media.span }
 }
 
 /// A manifest declares the end when it says so, or when it lists more than there is.

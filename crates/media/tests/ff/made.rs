@@ -5,6 +5,8 @@ use domain::segment::{Name, Span, Track};
 use media::ff::oracle::{self, TrackInput};
 use media::ff::segmenter::{Event, Options, Summary, segment_file, segment_synthetic};
 use media::ff::{Error, synth};
+use media::init::Init;
+use media::walk::{self, Limits};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -66,11 +68,21 @@ pub(crate) fn made(
         let concatenated: Vec<u8> = concatenated(pieces);
         std::fs::write(dir.path().join(format!("{track}.mp4")), concatenated).unwrap();
         strict::check(*track, pieces);
+        check_as_the_server_does(*track, pieces);
     }
     for track in &summary.tracks {
         assert_eq!(track.last_index as usize, tracks[&track.track].segments.len());
     }
     Ok(Made { dir, tracks, summary })
+}
+
+/// What the server's own walk says of every piece is what the segmenter said of it.
+fn check_as_the_server_does(track: Track, pieces: &Pieces) {
+    let init = Init::parse(track, &pieces.init).unwrap();
+    for (bytes, span) in &pieces.segments {
+        let accepted = walk::media(&init, bytes, Limits::DEFAULT).unwrap();
+        assert_eq!((accepted.span, accepted.summary.starts_with_sync), (*span, true));
+    }
 }
 
 pub(crate) fn concatenated(pieces: &Pieces) -> Vec<u8> {

@@ -4,6 +4,7 @@ use crate::made::{self, Made, assert_same_packets, probe_hashes, run, seconds};
 use domain::segment::Track;
 use media::ff::segmenter::{Event, Options, Pace, segment_synthetic};
 use media::ff::{Error, decode, digest, probe, synth};
+use media::folder;
 use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -111,6 +112,30 @@ fn oracle_holds_every_packet_and_decodes_clean() {
     assert_eq!((video.codec.as_str(), video.width, video.height, video.fps), ("h264", 640, 360, 30.0));
     assert_eq!((audio.codec.as_str(), audio.sample_rate, audio.channels), ("aac", 48_000, 2));
     assert_eq!((video.start, audio.start), (0, 0));
+}
+
+#[test]
+fn index_path_and_oracle_make_the_same_of_the_same_segments() {
+    let made = made::synthetic("320x180@30", &seconds(5));
+    let (oracle, _) = made.mux();
+    let ours = made.dir.path().join("ours.mp4");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(folder::mux(made.dir.path(), &ours, &folder::Options::default(), |_| {}));
+    assert_eq!((report.status, report.duration_ms), (folder::Status::Complete, Some(5000)), "{report:?}");
+    for track in Track::ALL {
+        let [ours, oracle] = [&ours, &oracle].map(|path| digest::packet_digest(path, track).unwrap().unwrap());
+        let facts = |digest: &digest::TrackDigest| {
+            let scale = i64::from(digest.timescale);
+            digest
+                .packets
+                .iter()
+                .map(|p| (p.sha256, p.key, p.pts * 90_000 / scale, p.dts * 90_000 / scale))
+                .collect::<Vec<_>>()
+        };
+        assert!(facts(&ours) == facts(&oracle), "{track}: payload, sync flag and both times of every packet");
+    }
+    assert_eq!(decode::check_all(&ours).unwrap(), decode::check_all(&oracle).unwrap());
+    assert_counts(&ours, 150, 3000);
 }
 
 #[test]

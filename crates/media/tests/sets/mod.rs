@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, reason = "a set that cannot be made ends the test")]
 
+pub(crate) mod result;
+
+use media::boxes::Boxes;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -84,6 +87,39 @@ impl Set {
         ffmpeg.args(["-init_seg_name", "init.mp4", "-media_seg_name", "segment_$Number%03d$.m4s"]);
         ffmpeg.args(lane.mux).arg("manifest.mpd");
         run(&mut ffmpeg);
+    }
+
+    /// Encodes one lane into one fragmented file and cuts it: `fragments` a segment.
+    pub(crate) fn add_fragments(&self, track: &str, lane: Lane<'_>, seconds: &str, movflags: &str, fragments: usize) {
+        let folder = self.path().join(track);
+        fs::create_dir_all(&folder).unwrap();
+        let whole = self.path().join(format!("{track}-whole.mp4"));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-nostdin", "-bitexact"]).args(lane.input).args(["-t", seconds]);
+        ffmpeg.args(lane.encode).arg("-movflags");
+        ffmpeg.arg(format!("empty_moov+default_base_moof+frag_keyframe+delay_moov+skip_trailer+{movflags}"));
+        run(ffmpeg.args(lane.mux).arg(&whole));
+        let bytes = fs::read(&whole).unwrap();
+        let (mut init, mut segments, mut in_segment) = (Vec::new(), Vec::<Vec<u8>>::new(), fragments);
+        for found in Boxes::of(&bytes).map(Result::unwrap) {
+            match &found.kind.0 {
+                b"ftyp" | b"moov" => init.extend(found.whole),
+                b"moof" if in_segment == fragments => {
+                    segments.push(found.whole.to_vec());
+                    in_segment = 1;
+                }
+                b"moof" => {
+                    segments.last_mut().unwrap().extend(found.whole);
+                    in_segment += 1;
+                }
+                b"mdat" => segments.last_mut().unwrap().extend(found.whole),
+                _ => {}
+            }
+        }
+        fs::write(self.segment(track, 0), init).unwrap();
+        for (n, segment) in segments.iter().enumerate() {
+            fs::write(self.segment(track, n as u32 + 1), segment).unwrap();
+        }
     }
 
     /// Path of the segment `index` of `track`; 0 is the initialization section.
