@@ -2,6 +2,7 @@
 
 use super::error::During as _;
 use super::{Error, init};
+use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::format::{self, context};
 use ffmpeg_next::{Packet, Rational, Stream, media};
 use std::io::{Read, Seek};
@@ -52,9 +53,10 @@ impl Input {
         }
     }
 
-    /// The best stream of a kind.
+    /// The best stream of a kind. The cover of a song is not a recording's picture.
     pub(super) fn best(&self, kind: media::Type) -> Option<Stream<'_>> {
-        self.context.streams().best(kind)
+        let cover = |stream: &Stream<'_>| stream.disposition().contains(Disposition::ATTACHED_PIC);
+        self.context.streams().best(kind).filter(|stream| !cover(stream))
     }
 
     /// Seeks to the key frame at or before a moment in microseconds.

@@ -6,13 +6,16 @@ use super::lane::{Copy, Lane, Picture, Sound, Stream};
 use super::{Event, LONGEST, Options, Pacer, Sink, Summary};
 use domain::segment::Track;
 use ffmpeg_next::mathematics::Rescale as _;
-use ffmpeg_next::{Packet, Rational, codec, media};
+use ffmpeg_next::{Packet, Rational, codec, ffi, media};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
 /// Nanoseconds, the shared clock of this file.
 const NANOS: Rational = Rational(1, 1_000_000_000);
+
+/// Two packets of sound further apart than this have a hole between them; one packet lasts 21 to 128 ms.
+const HOLE: Duration = Duration::from_millis(250);
 
 /// Cuts a file of any container that libavformat reads. Streams that are H.264 with frequent key frames, or AAC, are
 /// copied packet by packet; others are encoded again.
@@ -33,15 +36,16 @@ pub fn segment_file(
             continue;
         }
         let moment = lane.to_shared_clock(&mut packet);
-        if options.limit.is_some_and(|limit| moment.is_some_and(|moment| moment >= limit)) {
-            // A reordered frame may still lie before the limit, but nothing after the first packet decoded behind it.
-            lane.ended = packet.dts() >= packet.pts() || packet.is_key();
+        // By turn, not by presentation: a packet that others refer to is decoded before them, so nothing that is kept lacks its
+        // reference. At most the frames reordered around the limit are missing.
+        if options.limit.is_some_and(|limit| moment >= limit) {
+            lane.ended = true;
             if lanes.iter().all(|lane| lane.ended) {
                 break;
             }
             continue;
         }
-        pacer.wait_for(moment.unwrap_or(Duration::ZERO));
+        pacer.wait_for(moment);
         lane.lane.push(packet, &mut sink)?;
     }
     finish(lanes, &mut sink)
@@ -60,17 +64,21 @@ struct Running {
     time_base: Rational,
     /// Subtracted from every timestamp: the file's first presented moment, in `time_base`.
     zero: i64,
+    /// How far decoding runs ahead of presentation, in `time_base`: 0 for sound.
+    lead: Option<i64>,
     ended: bool,
     lane: Lane,
 }
 
 impl Running {
-    /// Puts a packet on the shared clock and says when it is presented.
-    fn to_shared_clock(&self, packet: &mut Packet) -> Option<Duration> {
+    /// Puts a packet on the shared clock and says when its turn is: its decode time, less what decoding runs ahead.
+    fn to_shared_clock(&mut self, packet: &mut Packet) -> Duration {
         packet.set_pts(packet.pts().map(|pts| pts - self.zero));
         packet.set_dts(packet.dts().map(|dts| dts - self.zero));
-        let moment = packet.pts()?.rescale(self.time_base, NANOS);
-        Some(Duration::from_nanos(u64::try_from(moment).unwrap_or(0)))
+        let (pts, dts) = (packet.pts(), packet.dts());
+        let turn = dts.or(pts).unwrap_or(0);
+        let lead = *self.lead.get_or_insert(pts.unwrap_or(turn) - turn);
+        Duration::from_nanos(u64::try_from((turn + lead).rescale(self.time_base, NANOS)).unwrap_or(0))
     }
 }
 
@@ -115,7 +123,7 @@ impl Found {
                 seen.look_at(&packet);
             }
         }
-        seen.retain(|seen| seen.packets > 0);
+        seen.retain(|seen| seen.packets > 0 && seen.start != ffi::AV_NOPTS_VALUE);
         let zero = seen.iter().map(|seen| seen.start.rescale(seen.time_base, NANOS)).min();
         let zero = zero.ok_or_else(|| Error::NoStream { object: path.display().to_string() })?;
         let (picture, sound): (Vec<Seen>, Vec<Seen>) = seen.into_iter().partition(|seen| is_picture(&input, seen));
@@ -140,7 +148,14 @@ impl Found {
                 Track::Video => Lane::Picture(Box::new(Picture::open(settings)?)),
                 Track::Audio => Lane::Sound(Box::new(Sound::open(settings)?)),
             };
-            lanes.push(Running { stream: seen.stream, time_base: seen.time_base, zero, ended: false, lane });
+            lanes.push(Running {
+                stream: seen.stream,
+                time_base: seen.time_base,
+                zero,
+                lead: None,
+                ended: false,
+                lane,
+            });
         }
         Ok(lanes)
     }
@@ -164,16 +179,15 @@ impl Seen {
     }
 
     fn look_at(&mut self, packet: &Packet) {
+        self.packets += 1;
+        self.adts |= packet.data().is_some_and(|bytes| bytes.len() > 2 && bytes[0] == 0xff && bytes[1] & 0xf0 == 0xf0);
+        if self.start == ffi::AV_NOPTS_VALUE {
+            self.start = packet.pts().or(packet.dts()).unwrap_or(ffi::AV_NOPTS_VALUE);
+        }
         let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
             self.timed = false;
             return;
         };
-        if self.packets == 0 && self.start == ffmpeg_next::ffi::AV_NOPTS_VALUE {
-            self.start = pts;
-        }
-        self.packets += 1;
-        self.adts |=
-            packet.data().is_some_and(|payload| payload.len() > 2 && payload[0] == 0xff && payload[1] & 0xf0 == 0xf0);
         self.timed &= self.last_dts.is_none_or(|last| dts > last);
         self.last_dts = Some(dts);
         let since_key = pts.max(dts) - self.last_key.unwrap_or(pts);
@@ -184,11 +198,12 @@ impl Seen {
     }
 
     fn can_be_copied(&self, track: Track) -> bool {
-        let longest = self.gap_max.rescale(self.time_base, NANOS);
-        let short = Duration::from_nanos(u64::try_from(longest).unwrap_or(0)) < LONGEST;
+        let longest = Duration::from_nanos(u64::try_from(self.gap_max.rescale(self.time_base, NANOS)).unwrap_or(0));
         match track {
-            Track::Video => self.codec == codec::Id::H264 && self.timed && short,
-            Track::Audio => self.codec == codec::Id::AAC && self.timed && !self.adts,
+            Track::Video => self.codec == codec::Id::H264 && self.timed && longest < LONGEST,
+            // Sound with a hole is encoded again, with silence in the hole: one sample stretched over it would be a
+            // segment of any length.
+            Track::Audio => self.codec == codec::Id::AAC && self.timed && !self.adts && longest < HOLE,
         }
     }
 }

@@ -84,8 +84,12 @@ pub(super) struct Picture {
     time_base: Rational,
     target: i64,
     next_key: i64,
-    last_pts: i64,
+    last: Option<frame::Video>,
 }
+
+/// A picture that does not change is repeated this often, once a second, in [`PICTURE_BASE`]: it bounds the length of a
+/// segment, which can only end where a frame begins.
+const REPEAT: i64 = synth::TIMESCALE as i64;
 
 /// Units per second of a picture that is encoded again.
 const PICTURE_BASE: Rational = Rational(1, synth::TIMESCALE as i32);
@@ -118,8 +122,7 @@ impl Picture {
         })?;
         let target = (stream.target.as_micros() as i64).rescale(Rational(1, 1_000_000), PICTURE_BASE);
         let time_base = stream.time_base;
-        let last_pts = i64::MIN;
-        Ok(Picture { decoder, scaler: None, encoder, segmenter, time_base, target, next_key: i64::MIN, last_pts })
+        Ok(Picture { decoder, scaler: None, encoder, segmenter, time_base, target, next_key: i64::MIN, last: None })
     }
 
     fn push(&mut self, packet: Packet, sink: &mut Sink) -> Result<(), Error> {
@@ -132,20 +135,39 @@ impl Picture {
         while received(self.decoder.receive_frame(&mut frame), "the video stream")? {
             let Some(pts) = frame.timestamp() else { continue };
             let pts = pts.rescale(self.time_base, PICTURE_BASE);
-            if pts < 0 || pts <= self.last_pts {
+            let last = self.last.as_ref().and_then(|last| last.pts());
+            if pts < 0 || last.is_some_and(|last| pts <= last) {
                 continue;
             }
-            self.last_pts = pts;
-            let mut converted = self.convert(&frame)?;
-            converted.set_pts(Some(pts));
-            let key = pts >= self.next_key;
-            if key {
-                self.next_key = (pts / self.target + 1) * self.target;
-            }
-            self.encoder.send(&mut converted, key)?;
-            self.drain(sink)?;
+            self.repeat_until(pts, sink)?;
+            let converted = self.convert(&frame)?;
+            self.encode(converted, pts, sink)?;
         }
         Ok(())
+    }
+
+    /// Shows the last frame again while nothing new comes.
+    fn repeat_until(&mut self, pts: i64, sink: &mut Sink) -> Result<(), Error> {
+        while let Some(last) = self.last.take() {
+            let next = last.pts().unwrap_or(pts) + REPEAT;
+            if next >= pts {
+                self.last = Some(last);
+                break;
+            }
+            self.encode(last, next, sink)?;
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, mut frame: frame::Video, pts: i64, sink: &mut Sink) -> Result<(), Error> {
+        frame.set_pts(Some(pts));
+        let key = pts >= self.next_key;
+        if key {
+            self.next_key = (pts / self.target + 1) * self.target;
+        }
+        self.encoder.send(&mut frame, key)?;
+        self.last = Some(frame);
+        self.drain(sink)
     }
 
     /// To 4:2:0 with even sides; a picture that changes its size midway keeps the first one's.
@@ -175,7 +197,7 @@ impl Picture {
     fn finish(mut self: Box<Self>, sink: &mut Sink) -> Result<Option<TrackSummary>, Error> {
         self.decoder.send_eof().during("finish decoding", "the video stream")?;
         self.decode(sink)?;
-        if self.last_pts == i64::MIN {
+        if self.last.is_none() {
             return Ok(None);
         }
         self.encoder.end()?;

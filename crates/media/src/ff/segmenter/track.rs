@@ -9,16 +9,13 @@ use ffmpeg_next::mathematics::Rescale as _;
 use ffmpeg_next::{Packet, Rational};
 use std::time::Duration;
 
-/// A jump of the source longer than this stays a jump: a segment ends before it instead of stretching a sample over it.
-const JUMP: Duration = Duration::from_secs(5);
-
 /// Everything that is fixed when a track is opened.
 pub(super) struct Settings {
     pub(super) track: Track,
     pub(super) parameters: Parameters,
     /// Time base of the packets that will come.
     pub(super) time_base: Rational,
-    /// First presented moment of the track on the shared clock, in `time_base`, never negative.
+    /// First presented moment of the track on the shared clock, in `time_base`; what the container says, or hopes.
     pub(super) start: i64,
     pub(super) target: Duration,
     /// Duration of a packet when nothing follows it and it has none of its own, in `time_base`.
@@ -33,7 +30,6 @@ pub(super) struct Segmenter {
     to: Rational,
     start: i64,
     target: i64,
-    jump: i64,
     tolerance: i64,
     nominal: i64,
     /// The newest packet: it is written when the next one tells how long it lasts.
@@ -50,23 +46,20 @@ pub(super) struct Segmenter {
 impl Segmenter {
     pub(super) fn open(settings: Settings) -> Result<Segmenter, Error> {
         let Settings { track, parameters, time_base: from, start, target, nominal } = settings;
-        let mut fragmenter = Fragmenter::open(track, parameters, from)?;
+        let fragmenter = Fragmenter::open(track, parameters, from)?;
         let to = fragmenter.time_base();
-        let start = start.rescale(from, to).max(0);
-        fragmenter.set_offset(start.unsigned_abs());
         let ticks = |duration: Duration| (duration.as_micros() as i64).rescale(Rational(1, 1_000_000), to).max(1);
         // One millisecond: timestamps of some containers are rounded to it.
         let tolerance = ticks(Duration::from_millis(1));
         let timescale = u32::try_from(to.denominator()).unwrap_or(1);
         let summary = TrackSummary { track, last_index: 0, packets: 0, bytes: 0, start: i64::MAX, end: 0, timescale };
-        let mut segmenter = Segmenter {
+        Ok(Segmenter {
             track,
             fragmenter,
             from,
             to,
-            start,
+            start: start.rescale(from, to).max(0),
             target: ticks(target),
-            jump: ticks(JUMP),
             tolerance,
             nominal: nominal.rescale(from, to).max(1),
             held: None,
@@ -75,9 +68,7 @@ impl Segmenter {
             boundary: 0,
             last_end: i64::MIN,
             summary,
-        };
-        segmenter.boundary = segmenter.boundary_after(start);
-        Ok(segmenter)
+        })
     }
 
     /// Takes the next packet in decode order, stamped on the shared clock in the track's time base.
@@ -86,24 +77,34 @@ impl Segmenter {
         let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
             return Err(self.wrong("no timestamp"));
         };
+        if self.held.is_none() && self.first_dts.is_none() {
+            self.begin(pts);
+        }
         let (pts, dts) = (pts - self.start, dts - self.start);
         packet.set_pts(Some(pts));
         packet.set_dts(Some(dts));
-        let mut jumped = false;
         if let Some(held) = self.held.take() {
             let delta = dts - held.dts().unwrap_or(dts);
             if delta <= 0 {
                 return Err(self.wrong("a decode time that does not grow"));
             }
-            jumped = delta > self.jump && packet.is_key();
-            self.write(held, if jumped { self.nominal } else { delta }, sink)?;
+            self.write(held, delta, sink)?;
         }
-        if packet.is_key() && self.open.is_some() && (jumped || pts + self.start + self.tolerance >= self.boundary) {
+        if packet.is_key() && self.open.is_some() && pts + self.start + self.tolerance >= self.boundary {
             self.cut(sink)?;
             self.boundary = self.boundary_after(pts + self.start);
         }
         self.held = Some(packet);
         Ok(())
+    }
+
+    /// Settles where the track begins, now that its first packet is here. Priming and leading pictures lie before the
+    /// start that the container tells; a first packet behind it means that the container was wrong, and an empty edit
+    /// in the initialization section, which is the muxer's way to say so, is read by few players.
+    fn begin(&mut self, first_pts: i64) {
+        self.start = self.start.max(first_pts);
+        self.fragmenter.set_offset(self.start.unsigned_abs());
+        self.boundary = self.boundary_after(self.start);
     }
 
     /// Writes what is held back and ends the last segment. `None`: the track never had a packet.
