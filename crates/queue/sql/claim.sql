@@ -1,6 +1,8 @@
 -- Takes rows of every lane in one statement. $1 worker, $2 queues, $3 kinds, $4 newest payload versions, $5 free slots,
 -- $6 longest run in seconds by kind.
 -- `= ANY(ARRAY(…))` keeps the index in a generic plan; a join falls back to reading the table.
+-- A worker whose row is gone or whose lease has ended claims nothing: its jobs would be taken back at once, and each
+-- would be charged a crash.
 -- Queues that are paused or have limits are left out: the first wait, the second are claimed under a lock of their row.
 UPDATE queue.job AS job
 SET state = 3, ready_seq = NULL, attempt = job.attempt + 1, rev = job.rev + 1, epoch = nextval('queue.epoch_seq'),
@@ -16,7 +18,7 @@ WHERE job.id = ANY (ARRAY(
     LIMIT lane.free
     FOR UPDATE SKIP LOCKED
   ) AS picked
-  WHERE lane.queue <> ALL (ARRAY(
+  WHERE EXISTS (SELECT FROM queue.worker AS w WHERE w.id = $1 AND w.lease_until > now()) AND lane.queue <> ALL (ARRAY(
     SELECT q.name FROM queue.queue AS q
     WHERE (q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now()))
        OR q.max_running IS NOT NULL OR q.key_max IS NOT NULL))

@@ -34,6 +34,7 @@ SET state = 3, ready_seq = NULL, attempt = job.attempt + 1, rev = job.rev + 1, e
 WHERE job.id = ANY (ARRAY(
   SELECT ready.id FROM queue.job AS ready
   WHERE ready.id = ANY (ARRAY(SELECT c.id FROM chosen AS c)) AND ready.state = 2
+    AND EXISTS (SELECT FROM queue.worker AS w WHERE w.id = $1 AND w.lease_until > now())
   FOR UPDATE SKIP LOCKED))
 RETURNING job.id, job.queue, job.kind, job.epoch, job.attempt, job.max_attempts, job.crashes, job.priority, job.subject,
   job.owner_id, extract(epoch FROM now() - job.created_at)::float8 AS age_s, job.payload::text AS payload,

@@ -1,13 +1,17 @@
 -- Takes back what nobody works on any more. $1 grace in milliseconds after a start of the database, during which no
 -- lease is believed to have ended; $2 most rows; $3 only this job, null: all; $4 how long beyond its deadline a job may
--- still be running, in milliseconds; $5 give way to a newer job of the same key in any case.
+-- still be running, in milliseconds; $5 give way to a newer job of the same key in any case; $6 the moment after which
+-- this statement must do nothing.
 --
 -- A worker is dead when its lease has ended or its row is gone: a restart under the same name gets a new row, so it
 -- cannot keep its predecessor's jobs alive. The candidates are looked up without a lock and then locked by id and epoch:
 -- the look may be old, and a job that was rescued and claimed again meanwhile has another epoch.
+--
+-- The story of $6: a server stands still with this statement in its socket, for longer than a lease. When it goes on it
+-- runs the statement before any heartbeat, finds every lease ended and takes every job from workers that are alive.
 WITH dead AS MATERIALIZED (
   SELECT w.id FROM queue.worker AS w
-  WHERE w.lease_until < now() AND pg_postmaster_start_time() < now() - $1::float8 * interval '1 millisecond'
+  WHERE w.lease_until < now() AND now() < $6 AND pg_postmaster_start_time() < now() - $1::float8 * interval '1 millisecond'
   ORDER BY w.id LIMIT 10 FOR UPDATE SKIP LOCKED
 ), seen AS MATERIALIZED (
   (SELECT job.id, job.epoch, true AS lost FROM queue.job AS job
@@ -15,7 +19,8 @@ WITH dead AS MATERIALIZED (
    LIMIT $2::int4)
   UNION ALL
   (SELECT job.id, job.epoch, true FROM queue.job AS job
-   WHERE job.state = 3 AND NOT EXISTS (SELECT FROM queue.worker AS w WHERE w.id = job.worker_id)
+   WHERE job.state = 3 AND now() < $6
+     AND NOT EXISTS (SELECT FROM queue.worker AS w WHERE w.id = job.worker_id)
      AND pg_postmaster_start_time() < now() - $1::float8 * interval '1 millisecond' AND ($3::uuid IS NULL OR job.id = $3)
    LIMIT $2::int4)
   UNION ALL

@@ -13,7 +13,7 @@ pub struct Config {
     pub fence_margin: Duration,
     /// Longest time between two looks at the table when no wake-up comes (1 s, jittered by a fifth).
     pub poll: Duration,
-    /// Time between rescue rounds (5 s, jittered by a fifth).
+    /// Longest time between rescue rounds (5 s, jittered downwards).
     pub rescue: Duration,
     /// Bound of one database call (3 s); shorter than the beat.
     pub call: Duration,

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicI16, Ordering},
+        atomic::{AtomicI16, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,7 +41,7 @@ struct Inner {
     stop: CancellationToken,
     reason: OnceLock<Stop>,
     crashes: AtomicI16,
-    settled: AtomicBool,
+    settled: Mutex<Option<Transition>>,
     told_at: Mutex<Option<Instant>>,
     engine: Arc<Shared>,
 }
@@ -111,7 +111,7 @@ impl JobCtx {
             claimed_at: Instant::now(),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
-            settled: AtomicBool::new(false),
+            settled: Mutex::default(),
             told_at: Mutex::default(),
             engine,
         }))
@@ -263,7 +263,7 @@ impl JobCtx {
                 self.failed(source)
             })?;
             if !rows.is_empty() {
-                self.0.settled.store(true, Ordering::Release);
+                *self.0.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
                 return Ok(());
             }
         }
@@ -277,6 +277,11 @@ impl JobCtx {
 
     pub(crate) fn row(&self) -> &Claimed {
         &self.0.row
+    }
+
+    /// What [`JobCtx::settle_in`] wrote, if it did.
+    pub(crate) fn settled(&self) -> Option<Transition> {
+        self.0.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn ran_for(&self) -> Duration {

@@ -19,7 +19,8 @@ pub enum Outcome {
     Snooze(Duration),
     /// Give up for good, with the reason an operator reads.
     Discard(String),
-    /// Give the job back unfinished, because the process drains; the attempt is not spent.
+    /// Give the job back unfinished, because the process drains; the attempt is not spent. Said for no such reason it is
+    /// a snooze of a second, so that nothing spins.
     HandBack,
     /// [`crate::JobCtx::settle_in`] already wrote the end in the handler's own transaction.
     Settled,
@@ -168,9 +169,14 @@ pub(crate) struct Failed {
 
 /// Brings the handler's end and the reason it was stopped together.
 /// A handler that ended well in spite of being stopped has ended well: the statement decides against a cancel.
-pub(crate) fn settle(end: End, stop: Option<&Stop>) -> Verdict {
+pub(crate) fn settle(end: End, stop: Option<&Stop>, draining: bool) -> Verdict {
     let end = match (end, stop) {
         (_, Some(Stop::Fenced)) => return Verdict::Nothing,
+        // A handler that gives everything back when it is stopped has not ended well.
+        (End::Ran(Ok(Outcome::HandBack)), Some(_)) => End::Dropped,
+        (End::Ran(Ok(Outcome::HandBack)), None) if !draining => {
+            return Verdict::Outcome(Outcome::Snooze(Duration::from_secs(1)));
+        }
         (End::Ran(Ok(outcome)), _) => return Verdict::Outcome(outcome),
         (end, _) => end,
     };
@@ -191,6 +197,11 @@ impl Failed {
     /// The attempt was dropped before it could say how it ended.
     pub(crate) fn unwound() -> Self {
         Failed::transient("unwound", String::new())
+    }
+
+    /// The handler said that it had settled, and it had not: spent, so that it cannot go on for ever.
+    pub(crate) fn unsettled() -> Self {
+        Failed::transient("unsettled", "ended as settled without having settled".to_owned())
     }
 
     fn transient(class: &'static str, text: String) -> Self {
@@ -266,6 +277,18 @@ impl Transition {
         if self.class.is_empty() { String::new() } else { fingerprint::template(&self.class, &self.error) }
     }
 
+    /// The word of the attempt's outcome.
+    pub(crate) fn word(&self) -> &'static str {
+        match self.turn {
+            Turn::Completed => "completed",
+            Turn::Discarded => "discarded",
+            Turn::Cancelled => "cancelled",
+            Turn::Superseded | Turn::Retry | Turn::RetryUncounted => "failed",
+            Turn::Snooze => "snoozed",
+            Turn::HandBack => "handed_back",
+        }
+    }
+
     /// The job ends with this transition.
     pub(crate) fn is_end(&self) -> bool {
         (self.turn as i16) < 10
@@ -334,4 +357,119 @@ fn fail(failed: &Failed, facts: Facts, policy: &RetryPolicy) -> Transition {
 
 fn millis(wait: Duration) -> i64 {
     i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(result: Result<Outcome, JobError>) -> End {
+        End::Ran(result.map_err(Into::into))
+    }
+
+    fn failing(fault: Fault) -> JobError {
+        JobError::new(fault, "storage", std::io::Error::other("503")).context("put object")
+    }
+
+    const POLICY: RetryPolicy = RetryPolicy { uncounted: &["storage"], ..RetryPolicy::DEFAULT };
+
+    /// The whole way from the handler's end to the row, in one line.
+    #[track_caller]
+    fn check(end: End, stop: Option<Stop>, attempt: i32, want: &str) {
+        check_with(end, stop, attempt, &RetryPolicy::DEFAULT, want);
+    }
+
+    #[track_caller]
+    fn check_with(end: End, stop: Option<Stop>, attempt: i32, policy: &RetryPolicy, want: &str) {
+        let facts = Facts {
+            attempt,
+            max_attempts: 3,
+            age: Duration::ZERO,
+            snooze_min: Duration::from_millis(100),
+            jitter: 1.0,
+        };
+        let got = decide(settle(end, stop.as_ref(), false), facts, policy).map_or_else(
+            || "nothing".to_owned(),
+            |t| format!("{:?} {} [{}] [{}] [{}]", t.turn, t.delay_ms, t.reason, t.class, t.error),
+        );
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn handlers_end_as_they_say() {
+        check(ran(Ok(Outcome::Completed)), None, 1, "Completed 0 [] [] []");
+        check(ran(Ok(Outcome::CompletedAs("obsolete".into()))), None, 1, "Completed 0 [obsolete] [] []");
+        check(ran(Ok(Outcome::Snooze(Duration::from_secs(9)))), None, 1, "Snooze 9000 [] [] []");
+        check(ran(Ok(Outcome::Snooze(Duration::ZERO))), None, 1, "Snooze 0 [] [] []");
+        check(ran(Ok(Outcome::Snooze(Duration::from_nanos(1)))), None, 1, "Snooze 100 [] [] []");
+        check(ran(Ok(Outcome::Discard("no moov\0".into()))), None, 1, "Discarded 0 [no moov] [] []");
+        check(ran(Ok(Outcome::Settled)), None, 1, "nothing");
+        check(ran(Ok(Outcome::HandBack)), None, 1, "Snooze 1000 [] [] []");
+    }
+
+    #[test]
+    fn failures_follow_class_and_attempt() {
+        let text = "put object: 503";
+        check(ran(Err(failing(Fault::Transient))), None, 1, &format!("Retry 1000 [] [storage] [{text}]"));
+        check(ran(Err(failing(Fault::NotYet))), None, 2, &format!("Retry 2000 [] [storage] [{text}]"));
+        check(ran(Err(failing(Fault::Transient))), None, 3, &format!("Discarded 0 [attempts] [storage] [{text}]"));
+        check(ran(Err(failing(Fault::Permanent))), None, 1, &format!("Discarded 0 [storage] [storage] [{text}]"));
+        check(ran(Err(failing(Fault::Cancelled))), None, 1, &format!("Cancelled 0 [storage] [storage] [{text}]"));
+        let told = failing(Fault::Transient).after(Duration::from_secs(3600));
+        check(ran(Err(told)), None, 1, &format!("Retry 3600000 [] [storage] [{text}]"));
+        let uncounted = format!("RetryUncounted 4000 [] [storage] [{text}]");
+        check_with(ran(Err(failing(Fault::Transient))), None, 3, &POLICY, &uncounted);
+        check(End::Ran(Err("plain".into())), None, 1, "Retry 1000 [] [error] [plain]");
+        check(End::Panicked("boom".into()), None, 1, "Retry 1000 [] [panic] [boom]");
+        check(End::Panicked("boom".into()), None, 3, "Discarded 0 [attempts] [panic] [boom]");
+    }
+
+    #[test]
+    fn being_stopped_decides_what_an_unfinished_attempt_was() {
+        let cancel = || Some(Stop::Cancel("enough".into()));
+        check(ran(Ok(Outcome::Completed)), cancel(), 1, "Completed 0 [] [] []");
+        check(ran(Err(failing(Fault::Transient))), cancel(), 1, "Cancelled 0 [enough] [] []");
+        check(End::Dropped, cancel(), 1, "Cancelled 0 [enough] [] []");
+        check(ran(Ok(Outcome::HandBack)), cancel(), 1, "Cancelled 0 [enough] [] []");
+        for leaving in [Stop::Drain, Stop::LeaseAtRisk] {
+            check(End::Dropped, Some(leaving.clone()), 3, "HandBack 0 [] [] []");
+            check(ran(Err(failing(Fault::Permanent))), Some(leaving.clone()), 1, "HandBack 0 [] [] []");
+            check(ran(Ok(Outcome::HandBack)), Some(leaving.clone()), 1, "HandBack 0 [] [] []");
+            check(End::Panicked("boom".into()), Some(leaving), 1, "Retry 1000 [] [panic] [boom]");
+        }
+        let late = "ran longer than its kind may";
+        check(End::Dropped, Some(Stop::Deadline), 1, &format!("Retry 1000 [] [timeout] [{late}]"));
+        check(ran(Ok(Outcome::HandBack)), Some(Stop::Deadline), 1, &format!("Retry 1000 [] [timeout] [{late}]"));
+        check(End::Dropped, Some(Stop::Deadline), 3, &format!("Discarded 0 [attempts] [timeout] [{late}]"));
+        for end in [ran(Ok(Outcome::Completed)), ran(Err(failing(Fault::Permanent))), End::Dropped] {
+            check(end, Some(Stop::Fenced), 1, "nothing");
+        }
+    }
+
+    #[test]
+    fn draining_handler_may_hand_back() {
+        let verdict = settle(ran(Ok(Outcome::HandBack)), None, true);
+        assert_eq!(verdict, Verdict::Outcome(Outcome::HandBack));
+    }
+
+    #[test]
+    fn error_says_context_and_causes_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("get manifest")]
+        struct Get(#[source] std::io::Error);
+        impl Classify for Get {
+            fn fault(&self) -> Fault {
+                Fault::Transient
+            }
+            fn class(&self) -> &'static str {
+                "storage"
+            }
+        }
+        let error: JobError = Get(std::io::Error::other("object not found")).into();
+        let error = error.context("finalize recording");
+        assert_eq!(error.to_string(), "finalize recording: get manifest: object not found");
+        assert_eq!((error.fault(), error.class()), (Fault::Transient, "storage"));
+        let long = Transition::discard("r", "c", &"x".repeat(10_000));
+        assert_eq!(long.error.len(), ERROR_CHARS_MAX);
+    }
 }

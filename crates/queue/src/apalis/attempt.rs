@@ -5,7 +5,7 @@
 
 use crate::{
     ctx::JobCtx,
-    engine::Shared,
+    engine::{AttemptEnd, Shared},
     outcome::{End, Failed, Outcome, Stop, Transition, Turn, Verdict, settle},
 };
 use apalis_core::{
@@ -151,7 +151,7 @@ impl Ending {
     fn write(mut self, end: End) {
         if let Some(ctx) = self.ctx.take() {
             let stop = ctx.stop_reason().cloned();
-            hand_over(&self.shared, &ctx, settle(end, stop.as_ref()));
+            hand_over(&self.shared, &ctx, settle(end, stop.as_ref(), ctx.draining().is_cancelled()));
         }
     }
 }
@@ -165,14 +165,23 @@ impl Drop for Ending {
 }
 
 fn hand_over(shared: &Shared, ctx: &JobCtx, verdict: Verdict) {
-    let ran_ms = u64::try_from(ctx.ran_for().as_millis()).unwrap_or(u64::MAX);
-    let Some(end) = ctx.transition(verdict) else {
-        tracing::debug!(duration_ms = ran_ms, "attempt ended elsewhere");
+    let ran = ctx.ran_for();
+    let (end, settled) = match (verdict, ctx.settled()) {
+        (Verdict::Outcome(Outcome::Settled), Some(end)) => (Some(end), true),
+        (Verdict::Outcome(Outcome::Settled), None) => (ctx.transition(Verdict::Failed(Failed::unsettled())), false),
+        (verdict, _) => (ctx.transition(verdict), false),
+    };
+    let Some(end) = end else {
+        tracing::debug!("attempt ended without a word, its job is somebody else's");
         shared.forget(ctx.key());
         return;
     };
-    tell(&end, ran_ms);
-    shared.done(ctx, end);
+    tell(&end, u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
+    if let Some(observe) = shared.observer.get() {
+        let (kind, queue, outcome) = (ctx.kind(), ctx.queue(), end.word());
+        observe(AttemptEnd { kind, queue, outcome, class: &end.class, ran });
+    }
+    if settled { shared.settled(ctx, end) } else { shared.done(ctx, end) }
 }
 
 /// The one log line of an attempt.

@@ -1,7 +1,12 @@
 //! The whole of the engine for its user: register handlers, run until told to stop.
 
 use super::backend::LaneBackend;
-use crate::{config::Config, engine::Engine, kind::JobKind, outcome::Outcome};
+use crate::{
+    config::Config,
+    engine::{AttemptEnd, Engine},
+    kind::JobKind,
+    outcome::Outcome,
+};
 use apalis_core::{
     error::BoxDynError,
     monitor::Monitor,
@@ -71,6 +76,12 @@ impl Runtime {
             let name = format!("{}/{}-{nth}", lane.queue, lane.kind());
             WorkerBuilder::new(name).backend(LaneBackend::<K>::new(shared.clone(), lane.clone())).build(handler.clone())
         });
+        self
+    }
+
+    /// Calls `observe` at the end of each attempt, for metrics. It must not block. The first one given stands.
+    pub fn observe(self, observe: impl Fn(AttemptEnd<'_>) + Send + Sync + 'static) -> Self {
+        let _ = self.engine.shared.observer.set(Box::new(observe));
         self
     }
 

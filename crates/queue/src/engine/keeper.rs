@@ -7,6 +7,7 @@ use super::{
     db::{Fail, call},
 };
 use crate::{config::jittered, sql};
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use sqlx::{Row, postgres::PgRow};
 use std::{
@@ -27,7 +28,7 @@ pub(super) const LOOPS: [(&str, Loop); 4] = [
 ];
 
 /// Most rows one rescue takes.
-const RESCUE_BATCH: i32 = 500;
+const RESCUE_BATCH: i32 = 200;
 /// Most rows one promotion takes, and most promotions without a pause.
 const PROMOTE_BATCH: i32 = 500;
 const PROMOTE_ROUNDS: u32 = 20;
@@ -52,7 +53,8 @@ async fn rescue(shared: Arc<Shared>) {
     // After a failed call nothing is rescued for one lease: an outage lets every lease end at once, and the processes
     // behind them are as alive as this one. The same holds after a start of the database; the statement knows that.
     let mut blind_until: Option<Instant> = None;
-    while pause(&shared, jittered(shared.config.rescue)).await {
+    // Jittered downwards only: lease and one round together are what a dead worker's job waits at most.
+    while pause(&shared, shared.config.rescue.mul_f64(0.6 + 0.3 * rand::random::<f64>())).await {
         if blind_until.is_some_and(|until| until > Instant::now()) {
             // Asked all the same, so that a second outage is noticed.
             if call(&shared.pool, shared.config.call, |c| Box::pin(sqlx::query("SELECT 1").execute(c))).await.is_err() {
@@ -73,9 +75,14 @@ async fn rescue(shared: Arc<Shared>) {
 
 async fn rescue_once(shared: &Shared, most: i32, only: Option<Uuid>, give_way: bool) -> Result<usize, Fail> {
     let (lease_ms, margin_ms) = (millis(shared.config.lease), overdue_ms(shared));
-    let rows: Vec<PgRow> = call(&shared.pool, LONG_CALL, move |connection| {
-        let rescue = sqlx::query(sql::RESCUE).bind(lease_ms).bind(most).bind(only);
-        Box::pin(rescue.bind(margin_ms).bind(give_way).fetch_all(connection))
+    let bound_ms = millis(shared.config.call);
+    let rows: Vec<PgRow> = call(&shared.pool, shared.config.call, move |connection| {
+        Box::pin(async move {
+            let until = "SELECT now() + $1::float8 * interval '1 millisecond'";
+            let until: DateTime<Utc> = sqlx::query_scalar(until).bind(bound_ms).fetch_one(&mut *connection).await?;
+            let rescue = sqlx::query(sql::RESCUE).bind(lease_ms).bind(most).bind(only);
+            rescue.bind(margin_ms).bind(give_way).bind(until).fetch_all(connection).await
+        })
     })
     .await?;
     for row in &rows {

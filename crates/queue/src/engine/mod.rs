@@ -31,14 +31,14 @@ use sqlx::PgPool;
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 use tokio::{
     sync::{Notify, mpsc},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,24 @@ pub struct Counters {
     pub polled: AtomicU64,
 }
 
+/// One ended attempt, for metrics: every text is from a closed set.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptEnd<'a> {
+    /// The kind's word.
+    pub kind: &'static str,
+    /// The queue's word.
+    pub queue: &'static str,
+    /// completed, failed, snoozed, discarded, cancelled or handed_back.
+    pub outcome: &'static str,
+    /// Class of the error; empty when there was none.
+    pub class: &'a str,
+    /// How long it ran.
+    pub ran: Duration,
+}
+
+/// Called at the end of each attempt, before it is written; must not block.
+pub(crate) type Observer = Box<dyn Fn(AttemptEnd<'_>) + Send + Sync>;
+
 /// An attempt that has ended, on its way to the pump.
 pub(crate) struct Done {
     pub(crate) key: held::Key,
@@ -75,6 +93,8 @@ pub(crate) struct Done {
     pub(crate) end: Transition,
     /// None: a claim found in the table and never held.
     pub(crate) ctx: Option<JobCtx>,
+    /// The handler's own transaction wrote it: only to be counted.
+    pub(crate) written: bool,
 }
 
 /// What the loops share.
@@ -87,6 +107,7 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     pub(crate) counters: Counters,
     pub(crate) bell: Bell,
+    pub(crate) observer: OnceLock<Observer>,
     lanes: RwLock<Vec<Arc<Lane>>>,
     done: mpsc::UnboundedSender<Done>,
     wake: Notify,
@@ -103,9 +124,18 @@ impl Shared {
     /// The end of an attempt. The number in flight is bounded by the slots: a slot is free only after the commit.
     pub(crate) fn done(&self, ctx: &JobCtx, end: Transition) {
         self.held.set_finishing(ctx.key(), true);
-        let row = ctx.row();
-        let done =
-            Done { key: ctx.key(), worker: row.worker, queue: row.queue.to_owned(), end, ctx: Some(ctx.clone()) };
+        self.tell_pump(ctx, end, false);
+    }
+
+    /// The end of an attempt that its handler has written: the slot is free at once.
+    pub(crate) fn settled(&self, ctx: &JobCtx, end: Transition) {
+        self.forget(ctx.key());
+        self.tell_pump(ctx, end, true);
+    }
+
+    fn tell_pump(&self, ctx: &JobCtx, end: Transition, written: bool) {
+        let (worker, queue) = (ctx.row().worker, ctx.queue().to_owned());
+        let done = Done { key: ctx.key(), worker, queue, end, ctx: Some(ctx.clone()), written };
         // The receiver lives as long as the engine.
         let _ = self.done.send(done);
     }
@@ -160,6 +190,7 @@ impl Engine {
             draining: CancellationToken::new(),
             counters: Counters::default(),
             bell: Bell::new(&db),
+            observer: OnceLock::new(),
             lanes: RwLock::default(),
             done: sender,
             wake: Notify::new(),
@@ -290,7 +321,11 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::spawn(async move {
-        while let Err(panic) = tokio::spawn(run()).await {
+        // In a set, so that the loop ends with its supervisor when that is aborted.
+        let mut running = JoinSet::new();
+        loop {
+            running.spawn(run());
+            let Some(Err(panic)) = running.join_next().await else { return };
             if stopped.is_cancelled() {
                 return;
             }
@@ -298,4 +333,26 @@ where
             sleep(Duration::from_secs(1)).await;
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::supervise;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn supervise_starts_a_loop_that_panicked_again() {
+        let starts = Arc::new(AtomicU32::new(0));
+        let seen = starts.clone();
+        let running = supervise("test", CancellationToken::new(), move || {
+            let nth = seen.fetch_add(1, Ordering::SeqCst);
+            async move { assert!(nth >= 1, "planned panic {nth}") }
+        });
+        running.await.expect("the supervisor itself goes on");
+        assert_eq!(starts.load(Ordering::SeqCst), 2);
+    }
 }

@@ -124,7 +124,7 @@ impl Pump {
         tokio::select! {
             biased;
             done = self.inbox.recv(), if self.pending.len() < BATCH => {
-                self.pending.extend(done.map(|done| Pending { done, not_before: Instant::now() }));
+                done.into_iter().for_each(|done| self.accept(done));
                 false
             }
             () = shared.wake.notified() => false,
@@ -137,6 +137,14 @@ impl Pump {
     fn receive(&mut self) {
         while self.pending.len() < BATCH {
             let Ok(done) = self.inbox.try_recv() else { return };
+            self.accept(done);
+        }
+    }
+
+    fn accept(&mut self, done: Done) {
+        if done.written {
+            self.stats.note(&done);
+        } else {
             self.pending.push(Pending { done, not_before: Instant::now() });
         }
     }
@@ -170,9 +178,12 @@ impl Pump {
         }
         if shared.look.swap(false, Ordering::AcqRel) || Instant::now() >= self.tick_at {
             self.tick_at = Instant::now() + jittered(shared.config.poll);
-            self.limits.look(&mut self.hot).await?;
-            self.compare(shared).await?;
-            self.stats.write(&mut self.hot).await?;
+            unless_away(self.limits.look(&mut self.hot).await, "limits not read")?;
+            let compared = self.compare(shared).await;
+            unless_away(compared, "own rows not compared")?;
+            if unless_away(self.stats.write(&mut self.hot).await, "numbers not written, leaving them out")? {
+                self.stats.drop_all();
+            }
         }
         Ok(())
     }
@@ -442,7 +453,7 @@ impl Pump {
                 tracing::warn!(job.id = %id, "claim found that was never received, handing it back");
                 let queue = row.try_get(4).unwrap_or_default();
                 let end = Transition::plain(Turn::HandBack);
-                self.hold([Done { key, worker, queue, end, ctx: None }], Duration::ZERO);
+                self.hold([Done { key, worker, queue, end, ctx: None, written: false }], Duration::ZERO);
                 self.again = true;
             }
         }
@@ -454,5 +465,17 @@ impl Pump {
             }
         }
         Ok(())
+    }
+}
+
+/// Upkeep that the database refuses must not keep the loop from its work: said and left. True: it was refused.
+fn unless_away(result: Result<(), Fail>, what: &'static str) -> Result<bool, Fail> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(fail @ Fail::Away(_)) => Err(fail),
+        Err(fail) => {
+            tracing::warn!(error = %fail, "{what}");
+            Ok(true)
+        }
     }
 }

@@ -64,6 +64,12 @@ impl StatBook {
         Ok(())
     }
 
+    /// Forgets what could not be written for a reason that will not go away.
+    pub(super) fn drop_all(&mut self) {
+        self.flow.clear();
+        self.faults.clear();
+    }
+
     async fn write_flow(&self, hot: &mut Hot) -> Result<(), Fail> {
         let shard = self.shard;
         let (mut queues, mut kinds, mut owners) = (vec![], vec![], vec![]);

@@ -19,8 +19,8 @@ pub(crate) fn by() -> By {
 
 async fn cancels_within(config: Config, job: serde_json::Value, bound: Duration) {
     let world = World::new().await;
-    let running = start(Runtime::new(world.db.clone(), config).register::<Nap, _, _>(2, nap), Duration::ZERO);
     let id = world.put(Enqueue::raw("nap", job)).await;
+    let running = start(Runtime::new(world.db.clone(), config).register::<Nap, _, _>(2, nap), Duration::ZERO);
     world.job_starts_with(id, "running").await;
     until("the handler is held", async || running.engine.busy() == 1).await;
 

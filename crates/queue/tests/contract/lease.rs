@@ -81,13 +81,15 @@ async fn rescued_job_gives_way_to_a_waiting_one_of_its_key() {
     let solo = || Enqueue { unique_key: Some("k".into()), ..Enqueue::raw("solo", json!({})) };
     let first = world.put(solo()).await;
     claimed_by(&world, first, "gen_random_uuid()", "").await;
-    let second = world.put(solo()).await;
+    // Not due yet, so that it waits for as long as the test looks.
+    let second = world.put(solo().after(Duration::from_secs(3600))).await;
     assert_ne!(first, second);
     let running = start(
         Runtime::new(world.db.clone(), quick()).register::<Solo, _, _>(1, async |_: Solo| Outcome::Completed),
         Duration::ZERO,
     );
     assert!(world.ends(first).await.starts_with("superseded"));
+    queue::operate::run_now(&world.db, second, &crate::control::by()).await.unwrap();
     assert!(world.ends(second).await.starts_with("completed"));
     running.stop().await;
 }

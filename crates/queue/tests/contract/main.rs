@@ -1,4 +1,5 @@
 //! What the engine promises, against a real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by its panic")]
 
 mod control;
 mod drain;

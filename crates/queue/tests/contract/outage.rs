@@ -32,7 +32,6 @@ async fn handlers_survive_a_stopped_database_and_complete_once() {
     // One ends while the database is away, one after it is back.
     let short = world.put(Enqueue::raw("nap", json!({ "ms": 2000 }))).await;
     let long = world.put(Enqueue::raw("nap", json!({ "ms": 8000 }))).await;
-    world.run("UPDATE queue.kind SET max_runtime = '1 minute'").await;
     until("both run", async || starts.load(Ordering::SeqCst) == 2).await;
 
     cluster.stop(Shutdown::Immediate).await.expect("stop");
@@ -47,6 +46,19 @@ async fn handlers_survive_a_stopped_database_and_complete_once() {
     assert!(world.ends(after).await.starts_with("completed"));
     assert_eq!(starts.load(Ordering::SeqCst), 3, "nothing ran twice");
     assert_eq!(running.engine.counters().rescued.load(Ordering::Relaxed), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn worker_that_starts_without_a_database_waits_for_it() {
+    let mut cluster = Cluster::temporary(Profile::Durable).await.expect("a server of our own");
+    let world = World::on(&cluster.url("postgres")).await;
+    let id = world.nap(0).await;
+    cluster.stop(Shutdown::Fast).await.expect("stop");
+    let running = start(Runtime::new(world.db.clone(), quick()).register::<Nap, _, _>(4, nap), Duration::ZERO);
+    until("it has tried", async || running.engine.counters().away.load(Ordering::Relaxed) > 0).await;
+    cluster.start_again().await.expect("start");
+    assert!(world.ends(id).await.starts_with("completed attempt=1"));
     running.stop().await;
 }
 

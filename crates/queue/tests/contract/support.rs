@@ -8,10 +8,7 @@ use queue::{Config, Engine, JobCtx, JobKind, Outcome, Runtime, enqueue::Enqueue,
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Row};
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 use uuid::Uuid;
 
@@ -222,7 +219,7 @@ pub(crate) struct Nap {
 
 impl JobKind for Nap {
     fn spec() -> KindSpec {
-        KindSpec { max_runtime: Duration::from_secs(5), on_fence: OnFence::Finish, ..spec("nap", Queue::Mux) }
+        KindSpec { on_fence: OnFence::Finish, ..spec("nap", Queue::Mux) }
     }
 }
 

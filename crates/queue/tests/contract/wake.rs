@@ -57,6 +57,14 @@ async fn burst_of_rings_is_one_wake_up_and_a_last_one() {
         heard() > 0
     })
     .await;
+    // Until the rings of that loop have come to their end.
+    let mut before = 0;
+    until("quiet", async || {
+        let last = std::mem::replace(&mut before, heard());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        last == heard()
+    })
+    .await;
     let before = heard();
     let began = Instant::now();
     for _ in 0..1000 {

@@ -3,6 +3,9 @@
 //! Completing and claiming exist alone and fused into one statement: one round trip and one commit for both is worth
 //! about half of the throughput at low concurrency.
 
+#[cfg(test)]
+mod plans;
+
 use std::sync::LazyLock;
 
 /// Columns of `done` as arrays: any number of ended attempts in one statement.
@@ -14,17 +17,17 @@ const DONE_ONE: &str = "WITH done AS MATERIALIZED (SELECT * FROM (VALUES ($1::uu
      $5::int8, $6::text, $7::text, $8::text, $9::text)) \
      AS done (id, epoch, worker, turn, delay_ms, reason, class, error, template)), ";
 const DONE_PARAMETERS: u32 = 9;
-const COMPLETE_BODY: &str = include_str!("../sql/complete.sql");
-const COMPLETE_END: &str = include_str!("../sql/complete_end.sql");
+const COMPLETE_BODY: &str = include_str!("../../sql/complete.sql");
+const COMPLETE_END: &str = include_str!("../../sql/complete_end.sql");
 
-pub(crate) const CLAIM: &str = include_str!("../sql/claim.sql");
-pub(crate) const CLAIM_LIMITED: &str = include_str!("../sql/claim_limited.sql");
-pub(crate) const MINE: &str = include_str!("../sql/mine.sql");
-pub(crate) const HEARTBEAT: &str = include_str!("../sql/heartbeat.sql");
-pub(crate) const REGISTER: &str = include_str!("../sql/register.sql");
-pub(crate) const PROMOTE: &str = include_str!("../sql/promote.sql");
-pub(crate) const RESCUE: &str = include_str!("../sql/rescue.sql");
-pub(crate) const CANDIDATES: &str = include_str!("../sql/candidates.sql");
+pub(crate) const CLAIM: &str = include_str!("../../sql/claim.sql");
+pub(crate) const CLAIM_LIMITED: &str = include_str!("../../sql/claim_limited.sql");
+pub(crate) const MINE: &str = include_str!("../../sql/mine.sql");
+pub(crate) const HEARTBEAT: &str = include_str!("../../sql/heartbeat.sql");
+pub(crate) const REGISTER: &str = include_str!("../../sql/register.sql");
+pub(crate) const PROMOTE: &str = include_str!("../../sql/promote.sql");
+pub(crate) const RESCUE: &str = include_str!("../../sql/rescue.sql");
+pub(crate) const CANDIDATES: &str = include_str!("../../sql/candidates.sql");
 
 /// Writes the ends of many attempts.
 pub(crate) static COMPLETE: LazyLock<String> = LazyLock::new(|| format!("{DONE_MANY}{COMPLETE_BODY}{COMPLETE_END}"));
