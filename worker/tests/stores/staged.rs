@@ -1,0 +1,129 @@
+//! What a staging folder promises.
+
+use domain::id::{RecordingId, Sha256};
+use domain::retry::{Classify as _, Fault};
+use domain::segment::{Name, Track};
+use postgres::testing::TestDb;
+use sea_orm::{Database, DatabaseConnection};
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use worker::staging::{Config, Error, Staging, Uri};
+
+struct Site {
+    folder: tempfile::TempDir,
+    db: DatabaseConnection,
+    _database: TestDb,
+}
+
+async fn migrated(url: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let db = Database::connect(url).await?;
+    migration::run(&db).await?;
+    db.close().await?;
+    Ok(())
+}
+
+impl Site {
+    async fn new() -> Site {
+        let database = TestDb::new(migrated).await.expect("a test database");
+        let db = Database::connect(database.url()).await.unwrap();
+        Site { folder: tempfile::tempdir().unwrap(), db, _database: database }
+    }
+
+    async fn open(&self, name: &str) -> Staging {
+        let free_min = bytesize::ByteSize::mib(1);
+        let config = Config { dir: self.folder.path().join(name), free_min, ..Config::default() };
+        Staging::open(&config, &self.db).await.unwrap()
+    }
+}
+
+fn recording() -> RecordingId {
+    RecordingId::parse("r1").unwrap()
+}
+
+async fn stage(staging: &Staging, name: Name, bytes: &[u8]) -> Uri {
+    let mut incoming = staging.receive(&recording(), Track::Video, name, bytes.len() as u64).await.unwrap();
+    for piece in bytes.chunks(70_000) {
+        incoming.write(piece).await.unwrap();
+    }
+    let sha256 = incoming.sha256();
+    assert_eq!((sha256, incoming.size_bytes()), (Sha256::of(bytes), bytes.len() as u64));
+    incoming.commit(sha256).await.unwrap()
+}
+
+#[tokio::test]
+async fn committed_bytes_are_found_read_and_removed() {
+    let site = Site::new().await;
+    let staging = site.open("s").await;
+    let bytes = vec![7; 1_000_000];
+    let uri = stage(&staging, Name::Media(3), &bytes).await;
+    assert_eq!(uri.to_string(), format!("local:r1/video-003-{}", Sha256::of(&bytes)));
+    let (mut file, size_bytes) = staging.open_bytes(&uri).await.unwrap();
+    let mut read = Vec::new();
+    file.read_to_end(&mut read).await.unwrap();
+    assert_eq!((size_bytes, read), (1_000_000, bytes.clone()));
+    let found = staging.scan().await.unwrap();
+    assert_eq!((found.len(), &found[0].uri, found[0].size_bytes), (1, &uri, 1_000_000));
+    assert!(found[0].age < Duration::from_secs(60));
+    // The same again is the same file.
+    assert_eq!(stage(&staging, Name::Media(3), &bytes).await, uri);
+    assert_eq!(staging.scan().await.unwrap().len(), 1);
+    assert!(staging.contains(&uri).await.unwrap());
+    staging.remove(&uri).await.unwrap();
+    staging.remove(&uri).await.unwrap();
+    assert!(!staging.contains(&uri).await.unwrap());
+    let gone = staging.open_bytes(&uri).await.unwrap_err();
+    assert!(matches!(gone, Error::NotFound { .. }) && gone.fault() == Fault::Permanent);
+}
+
+#[tokio::test]
+async fn dropped_bytes_leave_nothing() {
+    let site = Site::new().await;
+    let staging = site.open("s").await;
+    let mut incoming = staging.receive(&recording(), Track::Audio, Name::Init, 600_000).await.unwrap();
+    incoming.write(&vec![1; 600_000]).await.unwrap();
+    drop(incoming);
+    assert!(staging.scan().await.unwrap().is_empty());
+    assert_eq!(std::fs::read_dir(site.folder.path().join("s/incoming")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn scan_passes_over_what_is_not_ours_and_forgets_what_dead_processes_left() {
+    let site = Site::new().await;
+    let staging = site.open("s").await;
+    let uri = stage(&staging, Name::Init, b"x").await;
+    std::fs::write(site.folder.path().join("s/received/notes.txt"), b"mine").unwrap();
+    let (old, young) = (site.folder.path().join("s/incoming/old"), site.folder.path().join("s/incoming/young"));
+    for path in [&old, &young] {
+        std::fs::write(path, b"half").unwrap();
+    }
+    let file = std::fs::File::options().write(true).open(&old).unwrap();
+    let long_ago = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(48 * 3600);
+    file.set_modified(long_ago).unwrap();
+    let found = staging.scan().await.unwrap();
+    assert_eq!(found.into_iter().map(|staged| staged.uri).collect::<Vec<_>>(), [uri]);
+    assert!(!old.exists() && young.exists() && site.folder.path().join("s/received/notes.txt").exists());
+}
+
+#[tokio::test]
+async fn one_folder_is_registered_and_many_processes_may_see_it() {
+    let site = Site::new().await;
+    let (one, again, other) = (site.open("a").await, site.open("a").await, site.open("b").await);
+    assert!(one.is_registered(&site.db).await.unwrap() && again.is_registered(&site.db).await.unwrap());
+    assert!(!other.is_registered(&site.db).await.unwrap());
+    let refused = other.require_registered(&site.db).await.unwrap_err();
+    assert!(matches!(refused, Error::Foreign { .. }) && refused.to_string().contains("set staging.dir"));
+    one.require_registered(&site.db).await.unwrap();
+}
+
+#[tokio::test]
+async fn full_is_said_before_the_first_byte() {
+    let site = Site::new().await;
+    let size_max = bytesize::ByteSize::kib(100);
+    let free_min = bytesize::ByteSize::mib(1);
+    let config = Config { dir: site.folder.path().join("s"), size_max, free_min, ..Config::default() };
+    let staging = Staging::open(&config, &site.db).await.unwrap();
+    let first = staging.receive(&recording(), Track::Video, Name::Init, 60 << 10).await.unwrap();
+    let second = staging.receive(&recording(), Track::Video, Name::Init, 60 << 10).await.unwrap_err();
+    assert!(matches!(second, Error::Full { .. }) && second.fault() == Fault::Transient);
+    drop(first);
+}
