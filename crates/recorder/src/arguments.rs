@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "spool-record", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// What to record: a file, or `test:`, `test:1280x720@30` for the synthetic source
+    /// What to record: a file, `test:` or `test:1280x720@30` for the synthetic source, or a folder of unsent segments
     source: String,
 
     /// Base address of the server, for example http://127.0.0.1:8080
@@ -84,6 +84,13 @@ impl Arguments {
         };
         if options.pace == Pace::Fast && options.limit.is_none() && matches!(source, Source::Test(_)) {
             return Err(usage("test: has no end of its own; --fast needs --seconds"));
+        }
+        if let (Source::Folder(from), Some(to)) = (&source, self.keep_unsent.as_ref().or(self.out.as_ref()))
+            && from == to
+        {
+            return Err(usage(
+                "the folder of the source cannot be written to; its segments stay there until they are removed",
+            ));
         }
         Ok(Session {
             source,

@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -144,7 +145,7 @@ impl Client {
     }
 
     /// Declares what was made: the last index of each track.
-    pub async fn end(&self, last_index: &[(Track, u32)], duration_ms: u64) -> Result<(), CallError> {
+    pub async fn end(&self, last_index: &BTreeMap<Track, u32>, duration_ms: u64) -> Result<(), CallError> {
         let tracks: serde_json::Map<_, _> = last_index
             .iter()
             .map(|(track, last_index)| (track.as_str().to_owned(), json!({"last_index": last_index})))

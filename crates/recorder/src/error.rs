@@ -42,6 +42,15 @@ pub enum Error {
         #[source]
         source: crate::client::Fault,
     },
+    /// A segment that was made earlier is not one.
+    #[error("read {}", path.display())]
+    Segment {
+        /// Where it lies.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: media::defect::Defect,
+    },
     /// A folder of ours could not be written or read.
     #[error("{operation} {}", path.display())]
     Folder {
@@ -69,7 +78,11 @@ impl Error {
             Error::Usage { .. } => 2,
             Error::Source { source: media::ff::Error::Setting { .. }, .. } => 2,
             Error::Source { source, .. } if source.is_not_found() => 4,
-            Error::Source { .. } | Error::Folder { .. } | Error::Client(_) | Error::Crashed(_) => 1,
+            Error::Source { .. }
+            | Error::Segment { .. }
+            | Error::Folder { .. }
+            | Error::Client(_)
+            | Error::Crashed(_) => 1,
             Error::Refused { refusal, .. } => match refusal.status {
                 401 | 403 => 7,
                 404 => 4,
@@ -87,6 +100,7 @@ impl Error {
             Error::Source { .. } => "source",
             Error::Refused { refusal, .. } => &refusal.code,
             Error::Unreachable { .. } => "unreachable",
+            Error::Segment { .. } => "segment",
             Error::Folder { .. } => "folder",
             Error::Client(_) => "client",
             Error::Crashed(_) => "crashed",

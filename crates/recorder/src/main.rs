@@ -91,7 +91,10 @@ fn finish(
     if let Err(error) = &result {
         say(&format!("error: {:#}", Chain(error)));
         match &kept {
-            Some(folder) => say(&format!("{left} unsent segments are kept in {}", folder.root().display())),
+            Some(folder) => {
+                let folder = folder.root().display();
+                say(&format!("{left} unsent segments are kept in {folder}; `spool-record {folder}` sends them later"));
+            }
             None if unsent(report) > 0 && recording.is_some() => {
                 say(&format!("{} segments were not sent; --keep-unsent DIR keeps them next time", unsent(report)));
             }

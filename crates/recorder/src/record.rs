@@ -69,7 +69,7 @@ impl Session {
     async fn record(&mut self, report: &mut Report) -> Result<(), Error> {
         let out = self.out.as_deref().map(Folder::create).transpose()?;
         let observer = &self.observer;
-        let keeps = self.upload.as_ref().is_some_and(|upload| upload.keep_unsent.is_some());
+        let keep = self.upload.as_ref().and_then(|upload| upload.keep_unsent.clone());
         let mut upload = self.upload.take().map(|settings| Upload::start(settings, observer.clone())).transpose()?;
         let (events, mut incoming) = mpsc::channel(EVENTS_MAX);
         let (source, options) = (self.source.clone(), self.options.clone());
@@ -84,7 +84,7 @@ impl Session {
             match self.pass_on(event, out.as_ref(), upload.as_mut(), report).await {
                 Ok(()) => {}
                 // What the source still gives while it stops is not sent any more, but it is kept.
-                Err(Failed::Upload) if keeps => {
+                Err(Failed::Upload) if keep.is_some() => {
                     self.options.stop.ask();
                     passed = Err(Failed::Upload);
                 }
@@ -101,7 +101,7 @@ impl Session {
         if made.is_ok() {
             (self.observer)(Notice::SourceEnded);
         }
-        self.settle(made, passed, upload, report).await
+        self.settle(made, passed, upload, keep, report).await
     }
 
     /// Waits for the upload and says which of the failures came first: what the source met after a failed upload is
@@ -111,28 +111,29 @@ impl Session {
         made: Result<Summary, Error>,
         passed: Result<(), Failed>,
         upload: Option<Upload>,
+        keep: Option<Folder>,
         report: &mut Report,
     ) -> Result<(), Error> {
-        if let (Ok(summary), Ok(())) = (&made, &passed) {
-            report.duration_ms = summary.duration_ms();
-        }
-        let declaration = match (&made, &passed) {
-            (Ok(summary), Ok(())) if !summary.tracks.is_empty() => Some(Declaration {
-                last_index: summary.tracks.iter().map(|track| (track.track, track.last_index)).collect(),
-                duration_ms: summary.duration_ms(),
-                complete: self.complete,
-            }),
-            _ => None,
-        };
-        let declares = declaration.is_some();
+        let whole = made.as_ref().ok().filter(|summary| !summary.tracks.is_empty());
+        let declaration = whole.map(|summary| Declaration {
+            last_index: summary.tracks.iter().map(|track| (track.track, track.last_index)).collect(),
+            duration_ms: summary.duration_ms(),
+            complete: self.complete,
+        });
+        report.duration_ms = declaration.as_ref().map_or(0, |declaration| declaration.duration_ms);
+        let told = declaration.clone().filter(|_| passed.is_ok());
+        let tells = told.is_some();
         if let Some(upload) = upload {
-            let (Uploaded { sent, retries }, finished) = upload.finish(declaration).await;
+            let (Uploaded { sent, retries }, finished) = upload.finish(told).await;
             for (track, sent) in sent {
                 report.tracks.entry(track).or_default().sent = sent.segments;
             }
             report.retries = retries;
+            if let (Err(_), Some(folder), Some(declaration)) = (&finished, keep, declaration) {
+                folder.put_declaration(&declaration)?;
+            }
             report.completed = finished?;
-            report.declared = declares;
+            report.declared = tells;
         }
         match passed {
             Err(Failed::Here(error)) => Err(error),

@@ -35,10 +35,12 @@ impl Segment {
         }
     }
 
-    /// Called when the server has it: the copy on disk goes.
+    /// Called when the server has it: the copy on disk goes, but that of an initialization section waits until no
+    /// segment needs it (`Folder::left`).
     pub(crate) async fn acknowledged(self) -> Result<(), Error> {
         match self.body {
             Body::Memory { .. } => Ok(()),
+            Body::File(_) if self.name == Name::Init => Ok(()),
             Body::File(path) => match tokio::fs::remove_file(&path).await {
                 Ok(()) => Ok(()),
                 Err(source) => Err(Error::Folder { operation: "remove sent segment", path, source }),

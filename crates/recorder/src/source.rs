@@ -1,6 +1,6 @@
 //! What is recorded.
 
-use crate::Error;
+use crate::{Error, earlier};
 use media::ff::segmenter::{self, Event, Options, Summary};
 use media::ff::synth;
 use std::fmt;
@@ -15,6 +15,8 @@ pub enum Source {
     File(PathBuf),
     /// The synthetic source: a frame counter, a clock and a beep every second.
     Test(synth::Config),
+    /// A folder of segments that were made earlier, for example those that could not be sent.
+    Folder(PathBuf),
 }
 
 /// Names that stand for capture devices, by the system they belong to.
@@ -37,14 +39,15 @@ impl FromStr for Source {
         if text.is_empty() {
             return Err(usage("the source is empty; give a file, or test: for the synthetic source".to_owned()));
         }
-        Ok(Source::File(PathBuf::from(text)))
+        let path = PathBuf::from(text);
+        Ok(if path.is_dir() { Source::Folder(path) } else { Source::File(path) })
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::File(path) => path.display().fmt(f),
+            Source::File(path) | Source::Folder(path) => path.display().fmt(f),
             Source::Test(config) => write!(f, "test:{}x{}@{}", config.width, config.height, config.fps),
         }
     }
@@ -56,6 +59,7 @@ impl Source {
         let made = match self {
             Source::File(path) => segmenter::segment_file(path, options, sink),
             Source::Test(config) => segmenter::segment_synthetic(config, options, sink),
+            Source::Folder(path) => return earlier::read(path, options, sink),
         };
         made.map_err(|source| Error::Source { source_name: self.to_string(), source })
     }

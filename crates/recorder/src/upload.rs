@@ -10,6 +10,7 @@ use crate::{Error, Notice, Observer};
 use bytes::Bytes;
 use domain::retry::{self, Decision, Fault, RetryPolicy};
 use domain::segment::{Name, Track};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -194,13 +195,14 @@ impl Upload {
 pub struct Stopped;
 
 /// What was made, told to the server at the end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declaration {
     /// Last index of each track.
-    pub last_index: Vec<(Track, u32)>,
+    pub last_index: BTreeMap<Track, u32>,
     /// Length of the recording.
     pub duration_ms: u64,
     /// Also ask for the result.
+    #[serde(skip)]
     pub complete: bool,
 }
 

@@ -47,7 +47,7 @@ async fn upload(settings: Settings, objects: &[(Track, Name, Vec<u8>)]) -> (u64,
         }
     }
     let last = objects.iter().map(|(_, name, _)| name.index()).max().unwrap();
-    let last_index = Track::ALL.map(|track| (track, last)).to_vec();
+    let last_index = Track::ALL.map(|track| (track, last)).into();
     let (uploaded, result) = upload.finish(Some(Declaration { last_index, duration_ms: 4711, complete: true })).await;
     (uploaded.retries, result)
 }
@@ -198,4 +198,49 @@ async fn a_server_that_is_away_ends_patience_and_loses_nothing() {
     for (track, name, bytes) in objects {
         assert_eq!(std::fs::read(folder.path(track, name)).unwrap(), bytes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_segments_are_sent_later_and_then_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    let server = Server::start().await;
+    let document = json!({"code": "recording-closed"});
+    server.seen(|seen| {
+        seen.refuse = Some(("audio/segment_002.m4s".to_owned(), axum::http::StatusCode::CONFLICT, document))
+    });
+    let session = |source: Source, keep: Option<Folder>| {
+        let mut upload = settings(&server.base());
+        upload.keep_unsent = keep;
+        let options = Options { limit: Some(Duration::from_secs(7)), ..Options::default() };
+        Session { source, options, out: None, upload: Some(upload), complete: false, observer: silent() }
+    };
+    let folder = Folder::create(&kept).unwrap();
+    let (report, result) = session("test:320x180@30".parse().unwrap(), Some(folder.clone())).run().await;
+    assert_eq!(result.unwrap_err().code(), "recording-closed");
+    assert!(!report.declared && folder.left() > 0);
+    let first_duration_ms = report.duration_ms;
+    assert!(kept.join("audio/segment_002.m4s").exists() && kept.join("audio/init.mp4").exists());
+    let made: BTreeMap<Track, u64> = report.tracks.iter().map(|(track, made)| (*track, made.segments)).collect();
+
+    // Of one track everything had arrived: its last index is known from the declaration that was kept.
+    std::fs::remove_dir_all(kept.join("video")).unwrap();
+    server.seen(|seen| {
+        (0..=9).for_each(|index| drop(seen.stored.insert(format!("video/{}", Name::of_index(index)), vec![])))
+    });
+    // Whoever closed the recording has opened it again.
+    server.seen(|seen| seen.refuse = None);
+    let (report, result) = session(kept.to_str().unwrap().parse().unwrap(), None).run().await;
+    result.unwrap();
+    assert!(report.declared);
+    server.seen(|seen| {
+        let (declared, _) = &seen.ends[0];
+        for (track, segments) in made {
+            assert_eq!(declared["tracks"][track.as_str()], json!({"last_index": segments}), "{declared}");
+            for index in 0..=segments as u32 {
+                assert!(seen.stored.contains_key(&format!("{track}/{}", Name::of_index(index))), "{track} {index}");
+            }
+        }
+        assert_eq!(declared["duration_ms"], json!(first_duration_ms));
+    });
 }

@@ -35,7 +35,7 @@ pub fn segment_file(
         if lane.ended {
             continue;
         }
-        let moment = lane.to_shared_clock(&mut packet);
+        let moment = lane.put_on_shared_clock(&mut packet);
         // By turn, not by presentation: a packet that others refer to is decoded before them, so nothing that is kept lacks its
         // reference. At most the frames reordered around the limit are missing.
         if options.limit.is_some_and(|limit| moment >= limit) {
@@ -72,7 +72,7 @@ struct Running {
 
 impl Running {
     /// Puts a packet on the shared clock and says when its turn is: its decode time, less what decoding runs ahead.
-    fn to_shared_clock(&mut self, packet: &mut Packet) -> Duration {
+    fn put_on_shared_clock(&mut self, packet: &mut Packet) -> Duration {
         packet.set_pts(packet.pts().map(|pts| pts - self.zero));
         packet.set_dts(packet.dts().map(|dts| dts - self.zero));
         let (pts, dts) = (packet.pts(), packet.dts());
