@@ -11,7 +11,7 @@ DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test check fix
+.PHONY: help setup demo build test chaos check fix bench chart security soak
 
 help: ## list the targets
 	@echo "Spool: from a recorder's segments to one verified result.mp4"
@@ -40,6 +40,10 @@ test: ## run every test against real Postgres and real FFmpeg
 	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
 
+chaos: ## the part of `make test` that kills, freezes and cuts off
+	@scripts/setup.sh test
+	@scripts/test.sh -E '(binary(contract) & test(/^(drain|lease|orphans|outage|processes)::/)) | (binary(path) & test(/^crash::/))'
+
 check: ## format, lints, documentation, house rules, licences, scripts
 	@scripts/setup.sh test
 	@scripts/check.sh
@@ -48,3 +52,7 @@ fix: ## repair what can be repaired without thinking
 	@$(CARGO) fmt --all
 	@$(CARGO) clippy --locked --workspace --all-targets --fix --allow-dirty --allow-staged
 	@$(CARGO) fmt --all
+
+# Named already so that nobody takes their absence for success.
+bench chart security soak:
+	@echo "make $@ is not there yet; 'make help' lists what is" >&2; exit 1
