@@ -21,7 +21,7 @@ help: ## list the targets
 	@echo "Variables: YES=1 install what is missing without asking"
 	@echo "           demo: HEADLESS=1 no terminal, end in one line of JSON; SECONDS=20 how long to record;"
 	@echo "                 KEEP=DIR copy what the recorder sent into DIR"
-	@echo "           test: ARGS="-p spool-queue" what to run, in nextest's own words"
+	@echo "           test: ARGS='-p spool-queue' what to run, in nextest's own words"
 
 setup: ## install what building and testing need
 	@scripts/setup.sh test
