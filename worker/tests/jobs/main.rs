@@ -1,0 +1,16 @@
+//! The jobs, each for itself and against each other, in this process: a real database, a store and a staging folder on
+//! the file system, real segments, the real engine.
+
+#![allow(unreachable_pub, unused_imports, reason = "what tests share is public in a binary, and each uses a part of it")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cleanup;
+mod control;
+mod manifest_check;
+mod mux;
+mod rescan;
+mod sweep;
+mod upload;
+mod world;

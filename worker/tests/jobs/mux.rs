@@ -1,0 +1,119 @@
+//! `mux`: publishes what was planned, once.
+
+use crate::support::{PATIENCE, wait};
+use crate::world::{World, set};
+use domain::job::Kind;
+use domain::key::Keys;
+use domain::recording::State;
+use domain::segment::{Name, Track};
+use queue::operate::{self, Answer, By};
+
+fn by() -> By {
+    By { actor: "test".to_owned(), via: "test".to_owned(), reason: None }
+}
+
+#[tokio::test]
+async fn mux_publishes_a_verified_result_with_its_facts() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let worker = world.work();
+    world.accept_set(&id, set(), |_, _| true).await;
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    let ready = world.until_state(&id, State::Ready).await;
+    let served = ready.result.unwrap();
+    assert_eq!((served.key.as_str(), served.width, served.height), ("o/r/result.mp4", Some(320), Some(180)));
+    assert!(served.duration_ms.abs_diff(set().duration_ms) <= 40, "{} ms", served.duration_ms);
+    assert!(ready.tail_confirmed && !ready.degraded);
+    let bytes = std::fs::read(world.object(&served.key)).unwrap();
+    assert_eq!(served.sha256, Some(domain::id::Sha256::of(&bytes)));
+
+    // Every byte of the payload can be led back to its segment.
+    let facts = std::fs::read(world.object("o/r/result.json")).unwrap();
+    let facts: serde_json::Value = serde_json::from_slice(&facts).unwrap();
+    assert_eq!((&facts["status"], &facts["result"]), (&"complete".into(), &"result.mp4".into()));
+    let segments = facts["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), set().segments());
+    for segment in segments {
+        let track = Track::parse(segment["track"].as_str().unwrap()).unwrap();
+        let index = usize::try_from(segment["index"].as_u64().unwrap()).unwrap();
+        let source = &set().tracks[&track].1[index - 1];
+        for range in segment["ranges"].as_array().unwrap() {
+            let (from, len) = (range[0].as_u64().unwrap() as usize, range[1].as_u64().unwrap() as usize);
+            let payload = &bytes[from..from + len];
+            assert!(source.windows(len).any(|window| window == payload), "{track} {index}: {from}+{len}");
+        }
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn retry_of_a_discarded_mux_brings_its_recording_from_failed_to_ready() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let worker = world.work_on(&[domain::job::Queue::Ingest, domain::job::Queue::Control]);
+    world.accept_set(&id, set(), |_, _| true).await;
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+    // A segment of the plan is overwritten in the store.
+    let keys = Keys::new(&world.recording(&id).await.owner, &id);
+    let victim = world.object(&keys.segment(Track::Video, Name::Init));
+    let good = std::fs::read(&victim).unwrap();
+    std::fs::write(&victim, b"not what was planned").unwrap();
+    let muxing = world.work_on(&[domain::job::Queue::Mux]);
+    let failed = world.until_state(&id, State::Failed).await;
+    assert_eq!(failed.error.as_ref().unwrap().0, "source-changed", "{:?}", failed.error);
+    let discarded = world.until_ended(&id, Kind::Mux, "discarded").await;
+    assert!(failed.result.is_none());
+
+    std::fs::write(&victim, good).unwrap();
+    assert_eq!(operate::retry(&world.db, discarded.id, &by()).await.unwrap(), Answer::Done);
+    let ready = world.until_state(&id, State::Ready).await;
+    assert_eq!(ready.error, None);
+    assert_eq!(ready.plan_version, 1);
+    for worker in [worker, muxing] {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn cancelled_mux_leaves_its_recording_failed_and_publishes_nothing() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let worker = world.work_on(&[domain::job::Queue::Ingest, domain::job::Queue::Control]);
+    world.accept_set(&id, set(), |_, _| true).await;
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    let mux = wait::until("the mux waits", PATIENCE, || async {
+        world.jobs(&id, Kind::Mux, "live").await.into_iter().next()
+    })
+    .await;
+    assert_eq!(operate::cancel(&world.db, mux.id, &by()).await.unwrap(), Answer::Done);
+    let failed = world.until_state(&id, State::Failed).await;
+    assert_eq!(failed.error.unwrap().0, "job-cancelled");
+    assert!(!world.object("o/r/result.mp4").exists());
+    worker.stop().await;
+}
+
+/// The plan version has moved on while the job waited: it neither writes nor publishes.
+#[tokio::test]
+async fn mux_of_an_older_plan_is_obsolete() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let worker = world.work_on(&[domain::job::Queue::Ingest, domain::job::Queue::Control]);
+    world.accept_set(&id, set(), |_, _| true).await;
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+    let verb = domain::job::Control::Verb { recording: id.clone(), verb: domain::job::Verb::Reopen };
+    queue::enqueue::enqueue(&world.db, &verb).await.unwrap();
+    world.until_state(&id, State::Live).await;
+    let muxing = world.work_on(&[domain::job::Queue::Mux]);
+    let ended = world.until_ended(&id, Kind::Mux, "completed").await;
+    assert_eq!(ended.reason.as_deref(), Some("obsolete"));
+    assert!(!world.object("o/r/result.mp4").exists());
+    for worker in [worker, muxing] {
+        worker.stop().await;
+    }
+}

@@ -1,0 +1,128 @@
+//! `sweep`: silence, and recordings that nobody works on.
+
+use crate::support::{PATIENCE, wait};
+use crate::world::{World, set};
+use domain::id::RecordingId;
+use domain::job::{Kind, Queue, Sweep};
+use domain::recording::State;
+use worker::db::sweep;
+
+/// Runs `sweep` once to its end.
+async fn sweep_once(world: &World) {
+    let before = world.number("SELECT count(*) FROM queue.job_archive WHERE kind = 'sweep'", []).await;
+    queue::enqueue::hasten(&world.db, &Sweep {}).await.unwrap();
+    wait::until("sweep has run", PATIENCE, || async {
+        let now = world.number("SELECT count(*) FROM queue.job_archive WHERE kind = 'sweep'", []).await;
+        (now > before).then_some(())
+    })
+    .await;
+}
+
+/// Counts silent minutes beyond the bound and lets `sweep` see them. A worker must be running.
+pub async fn fall_silent(world: &World, id: &RecordingId) {
+    let silent = "UPDATE spool.liveness SET silent_minutes = 1000, heard_at = now() - interval '1 day', swept_at = now() \
+        WHERE recording_id = $1";
+    world.execute(silent, [id.as_str().into()]).await;
+    sweep_once(world).await;
+}
+
+#[tokio::test]
+async fn silence_counts_only_minutes_in_which_sweep_ran() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let minutes = "SELECT silent_minutes::int8 FROM spool.liveness WHERE recording_id = 'r'";
+    sweep::count_silence(&world.db).await.unwrap();
+    assert_eq!(world.number(minutes, []).await, 0, "nobody looked before");
+    sweep::count_silence(&world.db).await.unwrap();
+    assert_eq!(world.number(minutes, []).await, 0, "the same minute is counted once");
+    // An outage of ours of a whole day is one look.
+    world.advance(std::time::Duration::from_secs(24 * 3600)).await;
+    sweep::count_silence(&world.db).await.unwrap();
+    assert_eq!(world.number(minutes, []).await, 1);
+    world.advance(std::time::Duration::from_secs(60)).await;
+    sweep::count_silence(&world.db).await.unwrap();
+    assert_eq!(world.number(minutes, []).await, 2);
+    // A segment is a sign of life.
+    world.advance(std::time::Duration::from_secs(60)).await;
+    world.accept_set(&id, set(), |_, index| index == 0).await;
+    sweep::count_silence(&world.db).await.unwrap();
+    assert_eq!(world.number(minutes, []).await, 0);
+}
+
+#[tokio::test]
+async fn silent_recording_ends_provisionally() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    let worker = world.work_on(&[Queue::Control]);
+    world.execute("UPDATE spool.liveness SET silent_minutes = 9, swept_at = now()", []).await;
+    sweep_once(&world).await;
+    assert_eq!(world.recording(&id).await.state, State::Live);
+    fall_silent(&world, &id).await;
+    let ended = world.until_state(&id, State::Finalizing).await;
+    assert!(ended.provisional && ended.signalled_at.is_none());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn recording_whose_job_vanished_gets_one_again_unless_it_was_given_up() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let worker = world.work();
+    world.accept_set(&id, set(), |_, _| true).await;
+    wait::until("everything is stored", PATIENCE, || async {
+        worker::db::segments::received(&world.db, &id, 1).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    world.declare(&id, set()).await;
+    // A restore from a backup may bring a recording back without its job.
+    world.execute("UPDATE spool.recording SET state = 'finalizing', ended_at = now(), signalled_at = now()", []).await;
+    sweep_once(&world).await;
+    world.until_state(&id, State::Ready).await;
+
+    let given_up = world.create("given-up").await;
+    worker.stop().await;
+    world.execute("UPDATE spool.recording SET state = 'finalizing' WHERE id = 'given-up'", []).await;
+    let discarded = "INSERT INTO queue.job_archive SELECT (jsonb_populate_record(a, \
+          jsonb_build_object('id', gen_random_uuid(), 'subject', 'given-up', 'outcome', 1, 'finished_at', now()))).* \
+        FROM queue.job_archive a WHERE kind = 'manifest_check' LIMIT 1";
+    assert_eq!(world.execute(discarded, []).await, 1);
+    let worker = world.work_on(&[Queue::Control]);
+    sweep_once(&world).await;
+    assert!(world.jobs(&given_up, Kind::ManifestCheck, "live").await.is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn segments_that_wait_without_a_job_get_one() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, index| index < 2).await;
+    world.execute("DELETE FROM queue.job", []).await;
+    world.execute("UPDATE spool.segment SET received_at = now() - interval '1 minute'", []).await;
+    let worker = world.work();
+    sweep_once(&world).await;
+    wait::until("everything is stored", PATIENCE, || async {
+        worker::db::segments::received(&world.db, &id, 1).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn provisional_end_becomes_final_after_its_time() {
+    let world = World::with(|config| config.cleanup.grace = std::time::Duration::ZERO).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    let worker = world.work();
+    wait::until("everything is stored", PATIENCE, || async {
+        worker::db::segments::received(&world.db, &id, 1).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    fall_silent(&world, &id).await;
+    world.until_state(&id, State::Ready).await;
+    world.execute("UPDATE spool.recording SET ended_at = now() - interval '31 days'", []).await;
+    sweep_once(&world).await;
+    world.until_state(&id, State::Archived).await;
+    worker.stop().await;
+}

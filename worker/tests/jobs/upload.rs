@@ -1,0 +1,153 @@
+//! `upload`: every acknowledged segment comes into the store, or is recorded as lost.
+
+use crate::support::{PATIENCE, wait};
+use crate::world::{World, set};
+use domain::job::{Kind, Queue};
+use domain::key::Keys;
+use domain::mux::GapCause;
+use domain::recording::State;
+use domain::segment::{self, Name, Track};
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use std::time::Duration;
+use worker::db::{recordings, segments};
+
+#[tokio::test]
+async fn upload_brings_what_was_accepted_into_the_store_and_lists_it() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let worker = world.work_on(&[Queue::Ingest]);
+    world.accept_set(&id, set(), |_, _| true).await;
+    wait::until("everything is stored", PATIENCE, || async {
+        let rows = segments::rows(&world.db, &id).await.unwrap();
+        rows.iter().all(|segment| segment.row.state == segment::State::Stored).then_some(())
+    })
+    .await;
+    wait::until("staging is empty", PATIENCE, || async { world.staged().is_empty().then_some(()) }).await;
+    let keys = Keys::new(&world.recording(&id).await.owner, &id);
+    for (track, name, bytes) in set().objects() {
+        assert_eq!(std::fs::read(world.object(&keys.segment(track, name))).unwrap(), bytes, "{track}/{name}");
+    }
+    let listing = world.listing(&id).await;
+    assert_eq!(listing.len(), set().segments(), "{listing:?}");
+    assert!(listing.iter().all(|row| row.ends_with("media")), "{listing:?}");
+    worker.stop().await;
+}
+
+/// A segment is committed after the job has looked for the last time and before it ends. Its accept found the job
+/// running, so nobody else would ever come for it.
+#[tokio::test]
+async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let objects = set().objects();
+    let (late, early) = objects.split_last().unwrap();
+    for (track, name, bytes) in early {
+        world.accept(&id, *track, *name, bytes).await.unwrap();
+    }
+    // What accept does, up to its commit: the recording is locked for sharing, the row inserted.
+    let accepting = world.db.begin().await.unwrap();
+    recordings::lock_share(&accepting, &id).await.unwrap();
+    let (track, name, bytes) = *late;
+    let other = world.create("other").await;
+    world.accept(&other, track, Name::Init, &set().tracks[&track].0).await.unwrap();
+    world.accept(&other, track, name, bytes).await.unwrap();
+    let copy = "INSERT INTO spool.segment SELECT $1, track, index, state, size_bytes, sha256, etag, \
+        replace(staging_uri, 'local:other/', 'local:r/'), sample_index, timescale, tfdt, duration, sample_count, starts_with_sync \
+        FROM spool.segment WHERE recording_id = 'other' AND index > 0";
+    let copy = sea_orm::Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, copy, [id.as_str().into()]);
+    accepting.execute_raw(copy).await.unwrap();
+    for path in world.staged() {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if let Some(rest) = name.strip_prefix("other.") {
+            std::fs::copy(&path, path.with_file_name(format!("r.{rest}"))).unwrap();
+        }
+    }
+    world.execute("DELETE FROM queue.job WHERE subject = 'other'", []).await;
+
+    let worker = world.work_on(&[Queue::Ingest]);
+    world.until_blocked("FOR UPDATE").await;
+    let waiting = segments::received(&world.db, &id, 10).await.unwrap();
+    assert!(waiting.is_empty(), "the job has drained what it could see: {waiting:?}");
+    accepting.commit().await.unwrap();
+
+    wait::until("the late segment is stored", PATIENCE, || async {
+        let found = segments::get(&world.db, &id, track, name).await.unwrap().unwrap();
+        (found.row.state == segment::State::Stored).then_some(())
+    })
+    .await;
+    let jobs = "SELECT count(*) FROM queue.job_archive WHERE subject = 'r' AND kind = 'upload'";
+    let live = "SELECT count(*) FROM queue.job WHERE subject = 'r' AND kind = 'upload'";
+    assert_eq!(world.number(jobs, []).await + world.number(live, []).await, 1, "it was the same job");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn upload_records_bytes_that_are_gone_or_others_as_lost() {
+    let world = World::with(|config| config.live.missing_deadline = Duration::from_secs(3600)).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    for path in world.staged() {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.contains("video-002-") {
+            std::fs::remove_file(&path).unwrap();
+        } else if name.contains("audio-001-") {
+            let size = std::fs::metadata(&path).unwrap().len();
+            std::fs::write(&path, vec![0; usize::try_from(size).unwrap()]).unwrap();
+        }
+    }
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    let worker = world.work();
+    let ready = world.until_state(&id, State::Ready).await;
+    assert!(ready.degraded);
+    let gaps: Vec<_> = ready.gaps.iter().map(|gap| (gap.track, gap.segments.clone(), gap.cause)).collect();
+    assert_eq!(gaps, [(Track::Video, vec![2], GapCause::Lost), (Track::Audio, vec![1], GapCause::Lost)]);
+    let events = "SELECT count(*) FROM spool.event WHERE recording_id = 'r' AND type = 'segment.lost'";
+    assert_eq!(world.number(events, []).await, 2);
+    assert!(world.jobs(&id, Kind::Upload, "discarded").await.is_empty(), "a lost segment is no reason to give up");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn upload_lists_a_hole_as_a_gap_when_viewers_have_waited() {
+    let world = World::with(|config| config.live.gap_after = Duration::from_millis(300)).await;
+    let id = world.create("r").await;
+    let worker = world.work_on(&[Queue::Ingest]);
+    world.accept_set(&id, set(), |track, index| track == Track::Video && index != 2).await;
+    let gap = "SELECT count(*) FROM spool.listing WHERE recording_id = 'r' AND kind = 'gap' AND index = 2";
+    wait::until("the hole is listed", PATIENCE, || async { (world.number(gap, []).await == 1).then_some(()) }).await;
+    // It stays one although its segment comes after all.
+    world.accept(&id, Track::Video, Name::Media(2), &set().tracks[&Track::Video].1[1]).await.unwrap();
+    wait::until("the late segment is stored", PATIENCE, || async {
+        let found = segments::get(&world.db, &id, Track::Video, Name::Media(2)).await.unwrap().unwrap();
+        (found.row.state == segment::State::Stored).then_some(())
+    })
+    .await;
+    assert_eq!(world.listing(&id).await, ["video 1 media", "video 2 gap", "video 3 media"]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn upload_sets_a_provisional_end_back_to_live() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, index| index < 3).await;
+    let worker = world.work();
+    wait::until("everything is stored", PATIENCE, || async {
+        segments::received(&world.db, &id, 1).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    crate::sweep::fall_silent(&world, &id).await;
+    let first = world.until_state(&id, State::Ready).await;
+    assert!(first.provisional && first.result.is_some());
+    world.accept_set(&id, set(), |_, index| index == 3).await;
+    let live = world.until_state(&id, State::Live).await;
+    assert_eq!((live.plan_version, live.provisional), (2, false));
+    assert!(live.result.is_some(), "the first result stays served");
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    let ready = world.until_state(&id, State::Ready).await;
+    let served = ready.result.unwrap();
+    assert_eq!((served.version, served.key.as_str()), (2, "o/r/result.v2.mp4"));
+    worker.stop().await;
+}
