@@ -2,7 +2,7 @@
 //!
 //! Owns which encoder is taken and how it is set; knows neither segments nor files.
 
-use super::error::During as _;
+use super::error::{During as _, Failure};
 use super::{Error, synth};
 use ffmpeg_next::codec::{self, Parameters, encoder};
 use ffmpeg_next::format::{Pixel, Sample, sample};
@@ -32,12 +32,18 @@ pub(super) struct VideoEncoder(encoder::Video);
 impl VideoEncoder {
     /// Opens the first encoder that works.
     pub(super) fn open(settings: &VideoSettings) -> Result<VideoEncoder, Error> {
-        let found = H264.iter().filter_map(|name| encoder::find_by_name(name));
-        found
-            .map(|codec| open_h264(codec, settings))
-            .find_map(Result::ok)
-            .map(VideoEncoder)
-            .ok_or_else(|| Error::NoEncoder { codec: "H.264", tried: H264.join(", "), wanted: "libx264" })
+        VideoEncoder::open_first(&H264, settings)
+    }
+
+    fn open_first(names: &[&str], settings: &VideoSettings) -> Result<VideoEncoder, Error> {
+        let mut refused = None;
+        for codec in names.iter().filter_map(|name| encoder::find_by_name(name)) {
+            match open_h264(codec, settings) {
+                Ok(encoder) => return Ok(VideoEncoder(encoder)),
+                Err(error) => refused = refused.or(Some(Failure::from(error))),
+            }
+        }
+        Err(Error::NoEncoder { codec: "H.264", tried: names.join(", "), wanted: "libx264", source: refused })
     }
 
     pub(super) fn parameters(&self) -> Parameters {
@@ -101,8 +107,12 @@ pub(super) struct AudioEncoder {
 impl AudioEncoder {
     /// Opens AAC-LC for one or two channels.
     pub(super) fn open(layout: ChannelLayout) -> Result<AudioEncoder, Error> {
-        let missing = || Error::NoEncoder { codec: "AAC", tried: "aac".to_owned(), wanted: "its native AAC encoder" };
-        let codec = encoder::find_by_name("aac").ok_or_else(missing)?;
+        let codec = encoder::find_by_name("aac").ok_or_else(|| Error::NoEncoder {
+            codec: "AAC",
+            tried: "aac".to_owned(),
+            wanted: "its native AAC encoder",
+            source: None,
+        })?;
         let encoder = open_aac(codec, layout).during("open encoder", "aac")?;
         Ok(AudioEncoder { encoder, layout })
     }
@@ -158,5 +168,25 @@ fn finished(answer: Result<(), ffmpeg_next::Error>, packet: Packet, object: &str
         Ok(()) => Ok(Some(packet)),
         Err(ffmpeg_next::Error::Other { errno: EAGAIN } | ffmpeg_next::Error::Eof) => Ok(None),
         Err(error) => Err(error).during("encode", object),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_encoder_is_named_with_its_cure() {
+        super::super::init();
+        let (time_base, frame_rate) = (Rational(1, 90_000), Rational(30, 1));
+        let settings = VideoSettings { width: 320, height: 180, time_base, frame_rate, gop: 60, b_frames: true };
+        let Err(error) = VideoEncoder::open_first(&["no-such-encoder"], &settings) else { panic!("it opened") };
+        let text = error.to_string();
+        assert!(text.contains("tried no-such-encoder") && text.contains("apt-get install"), "{text}");
+        assert!(VideoEncoder::open_first(&["no-such-encoder", "libx264"], &settings).is_ok());
+        // An encoder that is there and refuses its settings says so.
+        let wrong = VideoSettings { width: 0, ..settings };
+        let Err(Error::NoEncoder { source, .. }) = VideoEncoder::open(&wrong) else { panic!("it opened") };
+        assert!(source.is_some());
     }
 }

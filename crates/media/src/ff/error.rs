@@ -54,6 +54,9 @@ pub enum Error {
         tried: String,
         /// The build option that brings a good one.
         wanted: &'static str,
+        /// What the first of those that are linked answered.
+        #[source]
+        source: Option<Failure>,
     },
     /// The input has neither a picture nor sound that FFmpeg can read.
     #[error("{object} has neither a video nor an audio stream")]

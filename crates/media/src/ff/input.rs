@@ -4,9 +4,20 @@ use super::error::During as _;
 use super::{Error, init};
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::format::{self, context};
-use ffmpeg_next::{Packet, Rational, Stream, media};
+use ffmpeg_next::{Dictionary, Packet, Rational, Stream, media};
 use std::io::{Read, Seek};
 use std::path::Path;
+
+/// Containers that are one file of media. Left out above all are those that are lists of other files and addresses (HLS,
+/// DASH, concat scripts): bytes of a stranger that happen to be one would make the process open what they name.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,ogg,wav,mp3,aac";
+
+fn strict() -> Dictionary<'static> {
+    let mut options = Dictionary::new();
+    options.set("format_whitelist", FORMATS);
+    options.set("protocol_whitelist", "file");
+    options
+}
 
 /// An open input and what it is called in errors.
 pub(super) struct Input {
@@ -15,13 +26,24 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Opens a file.
+    /// Opens a file that somebody else may have made: only containers of [`FORMATS`].
     pub(super) fn open(path: &Path) -> Result<Input, Error> {
+        Input::open_with(path, strict())
+    }
+
+    /// Opens a file of the person who named it, of any container.
+    pub(super) fn open_any(path: &Path) -> Result<Input, Error> {
+        let mut options = Dictionary::new();
+        options.set("protocol_whitelist", "file");
+        Input::open_with(path, options)
+    }
+
+    fn open_with(path: &Path, options: Dictionary) -> Result<Input, Error> {
         init();
         let name = path.display().to_string();
         // A path that is not UTF-8 would abort inside the binding; a protocol prefix would reach the network.
         let text = path.to_str().ok_or_else(|| Error::Setting { what: format!("path {name} is not UTF-8") })?;
-        let context = format::input(&format!("file:{text}")).during("open", &name)?;
+        let context = format::input_with_dictionary(&format!("file:{text}"), options).during("open", &name)?;
         Ok(Input { context, name })
     }
 
@@ -38,7 +60,7 @@ impl Input {
     fn from_io(name: &str, io: Result<context::StreamIo, ffmpeg_next::Error>) -> Result<Input, Error> {
         init();
         let io = io.during("open", name)?;
-        let context = format::input_from_stream(io, None, None).during("open", name)?;
+        let context = format::input_from_stream(io, None, Some(strict())).during("open", name)?;
         Ok(Input { context, name: name.to_owned() })
     }
 

@@ -3,7 +3,7 @@
 use crate::made::{self, run, seconds};
 use domain::segment::Track;
 use media::ff::oracle::{self, TrackInput};
-use media::ff::{Error, decode, digest};
+use media::ff::{Error, decode, digest, probe};
 use std::io::{Cursor, Read};
 
 /// Fails after so many bytes, as a store does.
@@ -90,4 +90,28 @@ fn an_init_of_the_other_kind_is_no_track() {
     let inputs = vec![TrackInput { track: Track::Video, reader: Box::new(Cursor::new(audio)) }];
     assert!(matches!(oracle::mux(inputs, &out), Err(Error::NoStream { .. })));
     assert!(!out.exists());
+}
+
+#[test]
+fn a_list_of_other_files_is_not_opened() {
+    let made = made::synthetic("320x180@30", &seconds(2));
+    let (result, _) = made.mux();
+    assert!(probe::probe(&result).is_ok());
+    let name = result.file_name().unwrap().to_str().unwrap();
+    let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n{name}\n#EXT-X-ENDLIST\n");
+    let script = format!("ffconcat version 1.0\nfile {name}\n");
+    for (list, extension) in [(playlist, "m3u8"), (script, "ffconcat")] {
+        let path = result.with_extension(extension);
+        std::fs::write(&path, &list).unwrap();
+        // FFmpeg itself follows both.
+        run(
+            "ffprobe",
+            &["-allowed_extensions", "ALL", path.to_str().unwrap()][if extension == "m3u8" { 0 } else { 2 }..],
+        );
+        assert!(probe::probe(&path).is_err(), "{extension}");
+        assert!(probe::probe_of("stranger", Cursor::new(list.clone().into_bytes())).is_err());
+        assert!(decode::check_all(&path).is_err());
+        let inputs = vec![TrackInput { track: Track::Video, reader: Box::new(Cursor::new(list.into_bytes())) }];
+        assert!(oracle::mux(inputs, &made.dir.path().join("followed.mp4")).is_err());
+    }
 }

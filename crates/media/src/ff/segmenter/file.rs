@@ -27,7 +27,7 @@ pub fn segment_file(
     init();
     options.check()?;
     let found = Found::scan(path)?;
-    let mut input = Input::open(path)?;
+    let mut input = Input::open_any(path)?;
     let mut lanes = found.open_lanes(&input, options)?;
     let pacer = Pacer::new(options);
     while let Some(mut packet) = if options.stop.asked() { None } else { input.read()? } {
@@ -111,7 +111,7 @@ struct Seen {
 
 impl Found {
     fn scan(path: &Path) -> Result<Found, Error> {
-        let mut input = Input::open(path)?;
+        let mut input = Input::open_any(path)?;
         let mut seen: Vec<Seen> = [media::Type::Video, media::Type::Audio]
             .into_iter()
             .filter_map(|kind| input.best(kind).map(|stream| Seen::new(&stream)))
