@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
 use domain::manifest::{Claim, Entry};
 use domain::playlist::{Candidate, Listed, ListingKind, ListingRow, Side, Tail};
-use domain::segment::{Span, Track};
+use domain::segment::{Span, State, Track};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 
 /// Segments read at once for the listing: a recorder that comes back after an hour sends eighteen hundred.
@@ -31,8 +31,7 @@ pub async fn sides(db: &impl ConnectionTrait, id: &RecordingId) -> Result<Vec<Si
     let mut sides = Vec::new();
     for track in Track::ALL {
         let tail = tail(db, id, track).await?;
-        let (init_stored, stored) = candidates(db, id, track, tail.index).await?;
-        sides.push(Side { track, init_stored, tail, stored });
+        sides.push(side(db, id, track, tail).await?);
     }
     Ok(sides)
 }
@@ -77,33 +76,31 @@ fn read_listed(row: &QueryResult, track: Track) -> Result<Listed, DbErr> {
     Ok(Listed { row: listed, span })
 }
 
-/// Whether the initialization section is stored, and the stored segments behind index `after`.
-async fn candidates(
-    db: &impl ConnectionTrait,
-    id: &RecordingId,
-    track: Track,
-    after: u32,
-) -> Result<(bool, Vec<Candidate>), Error> {
-    let sql = "SELECT index::int8, timescale, tfdt, duration, received_at FROM spool.segment \
-        WHERE recording_id = $1 AND track = $2 AND state = 'stored' AND (index = 0 OR index > $3) ORDER BY index LIMIT $4";
-    let values = [id.as_str().into(), track.as_str().into(), i64::from(after).into(), CANDIDATES_MAX.into()];
+/// Whether the initialization section is stored, and the segments behind the tail: stored, and on their way.
+async fn side(db: &impl ConnectionTrait, id: &RecordingId, track: Track, tail: Tail) -> Result<Side, Error> {
+    let sql = "SELECT index::int8, state, timescale, tfdt, duration, received_at FROM spool.segment \
+        WHERE recording_id = $1 AND track = $2 AND state IN ('stored', 'received') AND (index = 0 OR index > $3) \
+        ORDER BY index LIMIT $4";
+    let values = [id.as_str().into(), track.as_str().into(), i64::from(tail.index).into(), CANDIDATES_MAX.into()];
     let rows = all(db, sql, values).await;
     let read = |rows: Vec<QueryResult>| {
-        let (mut init_stored, mut stored) = (false, Vec::new());
+        let mut side = Side { track, init_stored: false, tail, stored: Vec::new(), awaited: Vec::new() };
         for row in &rows {
+            let stored = word(row, "state", State::parse)? == State::Stored;
             match number(row, "index")? {
-                0 => init_stored = true,
+                0 => side.init_stored = stored,
+                index if !stored => side.awaited.push(index),
                 index => {
                     let span = Span {
                         timescale: number(row, "timescale")?,
                         start: number(row, "tfdt")?,
                         duration: number(row, "duration")?,
                     };
-                    stored.push(Candidate { index, span, received_at: column(row, "received_at")? });
+                    side.stored.push(Candidate { index, span, received_at: column(row, "received_at")? });
                 }
             }
         }
-        Ok((init_stored, stored))
+        Ok(side)
     };
     rows.and_then(read).map_err(Error::of("read segments to list", id))
 }

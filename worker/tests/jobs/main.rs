@@ -1,7 +1,11 @@
 //! The jobs, each for itself and against each other, in this process: a real database, a store and a staging folder on
 //! the file system, real segments, the real engine.
 
-#![allow(unreachable_pub, unused_imports, reason = "what tests share is public in a binary, and each uses a part of it")]
+#![allow(
+    unreachable_pub,
+    unused_imports,
+    reason = "what tests share is public in a binary, and each uses a part of it"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -124,7 +124,11 @@ async fn check_fails_a_recording_of_which_nothing_came() {
 
 #[tokio::test]
 async fn signal_after_a_provisional_end_makes_it_final_and_cleans_up() {
-    let world = World::with(|config| config.cleanup.grace = Duration::ZERO).await;
+    let world = World::with(|config| {
+        config.cleanup.grace = Duration::ZERO;
+        config.live.declaration_wait = Duration::ZERO;
+    })
+    .await;
     let id = world.create("r").await;
     world.accept_set(&id, set(), |_, _| true).await;
     let worker = world.work();

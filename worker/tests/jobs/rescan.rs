@@ -45,12 +45,7 @@ async fn scan_removes_what_nobody_wants_and_keeps_what_accept_would_refuse() {
     let fates: Vec<_> = fates.iter().map(|(uri, fate)| (uri.recording.as_str(), uri.name.index(), *fate)).collect();
     assert_eq!(
         fates,
-        [
-            ("gone", 1, Fate::Removed),
-            ("gone", 0, Fate::Removed),
-            ("other", 1, Fate::Kept),
-            ("other", 0, Fate::Awaited)
-        ]
+        [("gone", 1, Fate::Removed), ("gone", 0, Fate::Removed), ("other", 1, Fate::Kept), ("other", 0, Fate::Awaited)]
     );
     assert_eq!(world.staged().len(), 2);
     // Kept for a day only.

@@ -111,7 +111,11 @@ async fn segments_that_wait_without_a_job_get_one() {
 
 #[tokio::test]
 async fn provisional_end_becomes_final_after_its_time() {
-    let world = World::with(|config| config.cleanup.grace = std::time::Duration::ZERO).await;
+    let world = World::with(|config| {
+        config.cleanup.grace = std::time::Duration::ZERO;
+        config.live.declaration_wait = std::time::Duration::ZERO;
+    })
+    .await;
     let id = world.create("r").await;
     world.accept_set(&id, set(), |_, _| true).await;
     let worker = world.work();

@@ -129,7 +129,7 @@ async fn upload_lists_a_hole_as_a_gap_when_viewers_have_waited() {
 
 #[tokio::test]
 async fn upload_sets_a_provisional_end_back_to_live() {
-    let world = World::new().await;
+    let world = World::with(|config| config.live.declaration_wait = Duration::ZERO).await;
     let id = world.create("r").await;
     world.accept_set(&id, set(), |_, index| index < 3).await;
     let worker = world.work();

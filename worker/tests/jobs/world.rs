@@ -182,7 +182,8 @@ impl World {
     /// `track index kind` of each listed row, by track and sequence.
     pub async fn listing(&self, id: &RecordingId) -> Vec<String> {
         let sql = "SELECT track || ' ' || index || ' ' || kind FROM spool.listing WHERE recording_id = $1 ORDER BY track DESC, seq";
-        let rows = self.db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [id.as_str().into()]));
+        let rows =
+            self.db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [id.as_str().into()]));
         rows.await.unwrap().iter().map(|row| row.try_get_by_index::<String>(0).unwrap()).collect()
     }
 

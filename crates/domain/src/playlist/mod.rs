@@ -143,6 +143,9 @@ pub struct Side {
     pub tail: Tail,
     /// Stored segments behind the tail, ascending by index.
     pub stored: Vec<Candidate>,
+    /// Indexes behind the tail that are acknowledged and on their way into the store. They are not missing: after an
+    /// outage of the store each of them would else become a gap, because a later one was faster.
+    pub awaited: Vec<u32>,
 }
 
 /// What to append, and when to look again.
@@ -161,7 +164,7 @@ enum Step {
 }
 
 /// Says what viewers may see next of both tracks together. A hole is waited for `gap_after` from the moment the first
-/// segment behind it came, then it is listed as gaps. A jump of the time stamps becomes a discontinuity when both tracks
+/// segment behind it came, then it is listed as gaps; what is on its way into the store is waited for without deadline. A jump of the time stamps becomes a discontinuity when both tracks
 /// jump; what one track does while the other goes on is a gap in its timeline and no discontinuity.
 pub fn next(mut sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Append {
     let patience = TimeDelta::from_std(gap_after).unwrap_or(TimeDelta::MAX);
@@ -196,6 +199,9 @@ fn behind_tail(side: &Side) -> impl Iterator<Item = &Candidate> {
 fn step(side: &Side, other: Option<&Side>, now: DateTime<Utc>, patience: TimeDelta) -> Step {
     let Some(first) = behind_tail(side).next().filter(|_| side.init_stored) else { return Step::Idle };
     if first.index > side.tail.index + 1 {
+        if side.awaited.contains(&(side.tail.index + 1)) {
+            return Step::Idle;
+        }
         let came = behind_tail(side).map(|candidate| candidate.received_at).min().unwrap_or(first.received_at);
         let until = came + patience;
         return if now < until { Step::Wait(until) } else { Step::List(gap(side, first), None) };

@@ -29,7 +29,7 @@ fn segments(indexes: &[u32], length_ms: u64, shift_ms: impl Fn(u32) -> u64) -> V
 }
 
 fn side(track: Track, stored: Vec<Candidate>) -> Side {
-    Side { track, init_stored: true, tail: Tail::default(), stored }
+    Side { track, init_stored: true, tail: Tail::default(), stored, awaited: vec![] }
 }
 
 fn words(append: &Append) -> String {
@@ -108,6 +108,20 @@ fn next_waits_at_a_hole_then_lists_gaps_that_stay() {
         expect![[r#"
         video 5 media 2000
     "#]],
+    );
+}
+
+#[test]
+fn next_waits_for_what_is_on_its_way_into_the_store() {
+    let mut video = side(Track::Video, segments(&[1, 4], 2000, |_| 0));
+    video.awaited = vec![3];
+    check_next(
+        vec![video],
+        1_000_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            video 2 gap 2000
+        "#]],
     );
 }
 
@@ -324,6 +338,7 @@ proptest! {
                 init_stored: true,
                 tail: Tail::of(&listed[track]),
                 stored: stored[track].clone(),
+                awaited: vec![],
             });
             let append = next(sides.collect(), at(now_ms), PATIENCE);
             prop_assert!(append.wait_until.is_none_or(|until| until > at(now_ms)));
