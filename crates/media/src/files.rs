@@ -7,7 +7,7 @@
 use crate::mux::{ResultSink, SegmentReader, SegmentRef};
 use crate::readback::RangedReader;
 use bytes::Bytes;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -93,14 +93,26 @@ pub struct AsideFile {
 }
 
 impl AsideFile {
-    /// Begins a file that is to appear at `path`.
+    /// Begins a file that is to appear at `path`. Fails when another process is writing the same one.
     pub async fn create(path: &Path) -> io::Result<AsideFile> {
         let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         name.push(".part");
         let (aside, path) = (path.with_file_name(name), path.to_owned());
-        let create = aside.clone();
-        let file = Some(blocking(move || File::create(create)).await?);
-        Ok(AsideFile { aside, path, file, published: false })
+        let open = aside.clone();
+        let file = blocking(move || {
+            // What a killed process left behind is overwritten; what a living one writes is not. Emptied only once it
+            // is ours: two commands with the same result would else write into one file, and one of them publish it.
+            let file = File::options().write(true).create(true).truncate(false).open(open)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                // A file system without locks cannot tell.
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(error) => return Err(error.into()),
+            }
+            file.set_len(0)?;
+            Ok(file)
+        });
+        Ok(AsideFile { aside, path, file: Some(file.await?), published: false })
     }
 
     /// Where the bytes are until they are published.

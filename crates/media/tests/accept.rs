@@ -1,5 +1,7 @@
 //! What accept lets through and what it refuses, on segments of FFmpeg's dash muxer.
 
+#![allow(clippy::unwrap_used, reason = "a set that cannot be read ends the test")]
+
 mod sets;
 
 use domain::retry::Classify as _;

@@ -1,5 +1,7 @@
 //! Damaged folders: nothing is lost without being named, and what cannot be put right is a failure with a code.
 
+#![allow(clippy::unwrap_used, reason = "a set that cannot be read ends the test")]
+
 mod sets;
 
 use domain::mux::{Gap, GapCause};

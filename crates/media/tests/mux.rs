@@ -1,5 +1,7 @@
 //! A result holds every packet of its segments once, in order and at its time: told by FFmpeg, not by ourselves.
 
+#![allow(clippy::unwrap_used, reason = "a set that cannot be read ends the test")]
+
 mod sets;
 
 use domain::segment::Track;
