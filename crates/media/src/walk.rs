@@ -18,6 +18,9 @@ pub const MOOF_BYTES_MAX: u64 = 16 << 20;
 /// Largest box that is passed over, such as `styp`, `sidx`, `prft`, `emsg` and `free`.
 pub const FOREIGN_BYTES_MAX: u64 = 1 << 20;
 
+/// Most boxes of one segment: a fragment of its own for every sample of 10 s, many times over.
+pub const BOXES_MAX: u32 = 1 << 16;
+
 /// What a segment may have at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -69,6 +72,7 @@ pub struct Walker {
     track: Track,
     limits: Limits,
     at: u64,
+    boxes: u32,
     state: State,
     kind: Kind,
 }
@@ -92,14 +96,21 @@ enum Kind {
 impl Walker {
     /// Walks the initialization section of `track`.
     pub fn init(track: Track, limits: Limits) -> Walker {
-        Walker { track, limits, at: 0, state: State::Head(Vec::new()), kind: Kind::Init { bytes: Vec::new() } }
+        Walker {
+            track,
+            limits,
+            at: 0,
+            boxes: 0,
+            state: State::Head(Vec::new()),
+            kind: Kind::Init { bytes: Vec::new() },
+        }
     }
 
     /// Walks a media segment of the track whose initialization section is `init`.
     pub fn media(init: &Init, limits: Limits) -> Walker {
         let (timescale, rules) = (init.timescale, TrackRules::of(init));
         let kind = Kind::Media { timescale, rules, index: Builder::default(), claims: Vec::new(), open_mdat: None };
-        Walker { track: init.track, limits, at: 0, state: State::Head(Vec::new()), kind }
+        Walker { track: init.track, limits, at: 0, boxes: 0, state: State::Head(Vec::new()), kind }
     }
 
     /// Bytes seen so far.
@@ -211,6 +222,10 @@ impl Walker {
             }
             State::Keep { start, bytes, size } => {
                 let take = (*size - bytes.len()).min(piece.len());
+                if bytes.capacity() < bytes.len() + take {
+                    // Doubles like any vector, but never beyond what the box needs.
+                    bytes.reserve_exact(take.max(bytes.len()).min(*size - bytes.len()));
+                }
                 bytes.extend_from_slice(&piece[..take]);
                 self.at += take as u64;
                 if bytes.len() == *size {
@@ -227,6 +242,10 @@ impl Walker {
     fn begin(&mut self, header: Header, start: u64, head: Vec<u8>) -> Result<(), Defect> {
         let Header { kind, header_bytes, size_bytes } = header;
         let body = size_bytes.map(|size| size - header_bytes);
+        self.boxes += 1;
+        if self.boxes > BOXES_MAX {
+            return Err(Defect::BadBox { kind, at: start, what: "it is one of too many" });
+        }
         if size_bytes.is_none() && kind.0 != *b"mdat" {
             return Err(Defect::BadBox { kind, at: start, what: "it has no size" });
         }

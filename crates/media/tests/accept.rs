@@ -188,6 +188,22 @@ fn noise_is_refused() {
     assert_eq!(error(b"\0\0\0\x08styp"), "empty");
 }
 
+#[test]
+fn hostile_segment_is_refused_early() {
+    let init = init(Track::Video);
+    let error = |bytes: &[u8]| walk::media(&init, bytes, Limits::NONE).unwrap_err();
+    assert_eq!(error(&b"\0\0\0\x08free".repeat(100_000)).class(), "bad-box");
+    // A moof of claimed 4 GiB, a trun of 2^32 samples without a table, a table longer than the box.
+    assert_eq!(error(b"\xff\xff\xff\xffmoof").class(), "too-large");
+    let segment = &FIXTURE.video.1[0];
+    let trun = segment.windows(4).position(|word| word == b"trun").unwrap();
+    let mut many = segment.clone();
+    many[trun + 8..trun + 12].fill(0xff);
+    assert_eq!(error(&many).class(), "too-many-samples");
+    many[trun + 8..trun + 12].copy_from_slice(&500u32.to_be_bytes());
+    assert_eq!(error(&many).class(), "bad-moof");
+}
+
 /// Where the `moof` of a segment lies.
 fn moof(segment: &[u8]) -> std::ops::Range<usize> {
     let moof = Boxes::of(segment).map(Result::unwrap).find(|found| found.kind == FourCc(*b"moof")).unwrap();

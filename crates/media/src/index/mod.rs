@@ -17,8 +17,8 @@ use column::Column;
 use domain::retry::{Classify, Fault};
 use thiserror::Error;
 
-/// Most samples of one segment: 20 s of uncompressed sound at 48 kHz, one sample each.
-pub const SAMPLES_MAX: u32 = 1 << 20;
+/// Most samples of one segment: 10 s of uncompressed sound at 48 kHz, one sample each.
+pub const SAMPLES_MAX: u32 = 1 << 19;
 
 /// Largest decode time and byte offset. Sums of them stay far inside 64 bits.
 pub(crate) const TIME_MAX: u64 = 1 << 60;
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn index_of_a_million_equal_samples_is_small() {
+    fn index_of_as_many_equal_samples_as_allowed_is_small() {
         let sample = Sample { size_bytes: 4, duration: 1, composition_offset: 0, sync: true };
         let (packed, summary) = pack(&[(0, vec![(100, vec![sample; SAMPLES_MAX as usize])])]);
         assert!(packed.len() < 40, "{}", packed.len());
