@@ -3,7 +3,7 @@
 //! Every part is checked even when another one failed, so that a person sees all there is to do. Secrets are never shown.
 
 use super::config;
-use super::exit::Exit;
+use super::exit::{Exit, sentence};
 use super::output::{self, Output};
 use ::worker::auth::Keyring;
 use ::worker::config::Config;
@@ -68,7 +68,7 @@ pub(crate) async fn run(set: &[(String, String)], out: Output) -> anyhow::Result
         }
         Err(error) => {
             let cure = "config.toml explains every key; then run this again for the parts that need settings";
-            findings.push(fail("settings", Exit::Configuration, format!("{error:#}"), cure));
+            findings.push(fail("settings", Exit::Configuration, sentence(&error), cure));
         }
     }
     findings.push(libraries());
@@ -108,7 +108,7 @@ async fn database(config: &Config) -> Vec<Finding> {
         Err(error) => {
             let exit = if error.fault() == Fault::Transient { Exit::Unreachable } else { Exit::Configuration };
             let cure = "start the database, or correct host, port, user and password in DATABASE_URL";
-            return vec![fail(PART, exit, format!("{:#}", anyhow::Error::from(error)), cure)];
+            return vec![fail(PART, exit, sentence(&error.into()), cure)];
         }
     };
     let mut findings = vec![version(&db).await];
@@ -149,7 +149,7 @@ async fn schema(db: &DatabaseConnection) -> Finding {
             fail("schema", Exit::Configuration, found, "run `spool migrate`")
         }
         Err(error) => {
-            let error = format!("{:#}", anyhow::Error::from(error));
+            let error = sentence(&error.into());
             fail("schema", Exit::Configuration, error, "give the role of DATABASE_URL the rights of spool_run")
         }
     }
@@ -187,7 +187,7 @@ async fn store(config: &Config) -> Finding {
         Err(error) => {
             let exit = if error.fault() == Fault::Transient { Exit::Unreachable } else { Exit::Configuration };
             let cure = "see the section [storage] of config.toml: address, bucket, keys and their rights";
-            fail("storage", exit, format!("{place}: {:#}", anyhow::Error::from(error)), cure)
+            fail("storage", exit, format!("{place}: {}", sentence(&error.into())), cure)
         }
     }
 }

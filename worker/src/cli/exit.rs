@@ -215,6 +215,19 @@ fn database(error: &DbErr) -> Option<Verdict> {
     }
 }
 
+/// The error with its causes. Some libraries print their cause themselves; what was said is not said again.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.ends_with(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
+}
+
 #[derive(Serialize)]
 struct Problem<'a> {
     error: ProblemBody<'a>,
@@ -238,12 +251,13 @@ pub(crate) fn report(result: anyhow::Result<Exit>, out: Output) -> Exit {
         return Exit::Ok;
     }
     let Verdict { exit, hint } = verdict(&error);
-    output::complain(&format!("error: {error:#}"));
+    let message = sentence(&error);
+    output::complain(&format!("error: {message}"));
     if let Some(hint) = &hint {
         output::complain(&format!("hint: {hint}"));
     }
     if let Output::Json = out {
-        let body = ProblemBody { code: exit.word(), message: format!("{error:#}"), hint: hint.as_deref() };
+        let body = ProblemBody { code: exit.word(), message, hint: hint.as_deref() };
         // The exit code stands even when nobody reads the answer.
         let _ = output::json(&Problem { error: body });
     }
@@ -261,7 +275,16 @@ mod tests {
         let error = refused().context("retry job 1").unwrap_err();
         let Verdict { exit, hint } = verdict(&error);
         assert_eq!((exit.code(), hint.as_deref()), (5, Some("cancel it first")));
-        assert_eq!(format!("{error:#}"), "retry job 1: it runs");
+        assert_eq!(sentence(&error), "retry job 1: it runs");
+    }
+
+    #[test]
+    fn sentence_says_nothing_twice() {
+        let inner = anyhow::anyhow!("timed out");
+        assert_eq!(
+            sentence(&inner.context("connect: timed out").context("open database")),
+            "open database: connect: timed out"
+        );
     }
 
     #[test]

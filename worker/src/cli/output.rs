@@ -40,9 +40,12 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// One line of standard error. A closed standard error stops nothing.
+/// Lines of standard error. A closed standard error stops nothing.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+    let mut err = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(err, "{}", printable(line));
+    }
 }
 
 /// Whether writing failed because nobody reads any more.

@@ -51,7 +51,15 @@ pub(crate) async fn work(args: WorkArgs, config: Config) -> anyhow::Result<Exit>
         _ => config.work.queues.iter().filter_map(|word| Queue::parse(word)).collect(),
     };
     let cx = Context::open(config).await?;
-    work::run(cx, &queues, on_signal()).await?;
+    let stop = on_signal();
+    let health = serve::observe(&cx, stop.clone()).await?;
+    let working = async {
+        let ended = work::run(cx, &queues, stop.clone()).await;
+        stop.cancel();
+        ended
+    };
+    let (ended, ()) = tokio::join!(working, health);
+    ended?;
     Ok(Exit::Ok)
 }
 

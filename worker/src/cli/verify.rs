@@ -1,6 +1,6 @@
 //! `spool verify`: whether an MP4 file is a sound result.
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, sentence};
 use super::file;
 use super::output::Output;
 use ::worker::child::{self, Program};
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Args, out: Output) -> anyhow::Result<Exit> {
     let (bytes, readback) = match file::read_back(&args.file).await {
         Ok(read) => read,
         Err(error) if error.is::<Failure>() => return Err(error),
-        Err(error) => return damaged(args.file, format!("{error:#}"), out),
+        Err(error) => return damaged(args.file, sentence(&error), out),
     };
     let mut defects = defects(&readback);
     let mut decoded_frames = None;

@@ -42,7 +42,8 @@ fn line(status: &Status) -> String {
     for (track, counts) in status.tracks.iter().rev() {
         words.push(format!("{track} {} received, {} stored", counts.received.max(counts.stored), counts.stored));
     }
-    if let Some(job) = &status.job {
+    // While it is live an upload comes and goes with each segment; the numbers say the same.
+    if let Some(job) = status.job.as_ref().filter(|_| status.state != "live") {
         let far = job.pct.map(|pct| format!(" {pct:.0} %")).unwrap_or_default();
         words.push(format!("{} {}{far}", job.kind, job.state));
     }

@@ -2,7 +2,7 @@
 
 use super::child::{Process, Start};
 use super::home::Home;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, sentence};
 use anyhow::Context as _;
 use postgres::{Cluster, Options, Profile, Shutdown};
 use std::collections::HashMap;
@@ -103,7 +103,7 @@ impl Stage {
 async fn ended(process: &mut Process) -> Failure {
     let how = match process.ended().await {
         Ok(status) => format!("{} ended by itself ({status})", process.name()),
-        Err(error) => format!("{error:#}"),
+        Err(error) => sentence(&error),
     };
     told(process, how)
 }

@@ -88,7 +88,10 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
     assert_eq!((id(&listed["rows"][0]), &listed["next"]), (later.clone(), &Value::Null));
     assert!(run(&site, &["job", "ls"]).stdout.contains(&later));
     let shown = json(&site, &["job", "show", &later]);
-    assert_eq!((&shown["kind"], &shown["state"], &shown["attempts"]), (&json!("noop"), &json!("scheduled"), &json!([])));
+    assert_eq!(
+        (&shown["kind"], &shown["state"], &shown["attempts"]),
+        (&json!("noop"), &json!("scheduled"), &json!([]))
+    );
 
     assert!(refused(&site, 5, &["job", "retry", &later]).contains("is scheduled"));
     json(&site, &["job", "snooze", &later, "--for", "2h"]);
@@ -104,7 +107,8 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
     // One that is not there does not keep the verb from the other.
     let mixed = run(&site, &["job", "cancel", NOBODY, &later, "--json"]);
     assert_eq!(mixed.code, 4);
-    let answers: Vec<_> = mixed.json()["outcomes"].as_array().unwrap().iter().map(|one| one["answer"].clone()).collect();
+    let answers: Vec<_> =
+        mixed.json()["outcomes"].as_array().unwrap().iter().map(|one| one["answer"].clone()).collect();
     assert_eq!(answers, ["not-found", "ok"]);
 
     for verb in ["show", "retry", "cancel", "discard", "follow"] {
@@ -114,7 +118,9 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
     refused(&site, 4, &["job", "enqueue", "manifest_check", r#"{"recording": "nobody"}"#]);
     refused(&site, 5, &["job", "enqueue", "webhook", r#"{"recording": "r", "endpoint": "e"}"#]);
     refused(&site, 2, &["job", "enqueue", "mux", "{}"]);
-    for arguments in [vec!["job", "enqueue", "nonsense"], vec!["job", "show", "x"], vec!["job", "ls", "--state", "gone"]] {
+    for arguments in
+        [vec!["job", "enqueue", "nonsense"], vec!["job", "show", "x"], vec!["job", "ls", "--state", "gone"]]
+    {
         assert_eq!(run(&site, &arguments).code, 2, "{arguments:?}");
     }
     assert_eq!(site.count("SELECT count(*) FROM queue.op_log WHERE action = 'enqueue'", []).await, 2);
@@ -173,7 +179,11 @@ async fn recordings_workers_and_tokens_are_shown_and_made() {
     assert_eq!(api.send(api.request(reqwest::Method::GET, &path)).await.status, 200);
     let upload = run(&site, &["token", "mint", id, "--scope", "upload", "--for", "1h"]).stdout;
     let path = format!("/api/recordings/{id}?token={}", upload.trim());
-    assert_eq!(api.send(api.request(reqwest::Method::GET, &path)).await.status, 403, "an upload token is not for watching");
+    assert_eq!(
+        api.send(api.request(reqwest::Method::GET, &path)).await.status,
+        403,
+        "an upload token is not for watching"
+    );
     refused(&site, 4, &["token", "mint", "nobody", "--scope", "upload"]);
 
     let workers = json(&site, &["worker", "ls"]);
@@ -181,7 +191,7 @@ async fn recordings_workers_and_tokens_are_shown_and_made() {
     let worker = worker["id"].as_str().unwrap();
     assert!(run(&site, &["worker", "ls"]).stdout.contains(worker));
     json(&site, &["worker", "drain", worker]);
-    wait::until("the worker has left", PATIENCE, || async {
+    wait::until("the worker has left", PATIENCE, async || {
         let still = json(&site, &["worker", "ls"]).as_array().unwrap().iter().any(|row| row["id"] == worker);
         (!still).then_some(())
     })
@@ -215,7 +225,8 @@ async fn configuration_is_shown_without_secrets_and_refused_when_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn database_that_is_away_empty_or_closed_to_us_has_a_code() {
     let mut site = Site::new().await;
-    let commands = [&["job", "ls"][..], &["recording", "ls"], &["queue", "ls"], &["worker", "ls"], &["work"], &["serve"]];
+    let commands =
+        [&["job", "ls"][..], &["recording", "ls"], &["queue", "ls"], &["worker", "ls"], &["work"], &["serve"]];
     let empty = postgres::testing::TestDb::empty().await.unwrap();
     site.set("DATABASE_URL", empty.url());
     for arguments in commands {
@@ -244,18 +255,23 @@ async fn database_that_is_away_empty_or_closed_to_us_has_a_code() {
 async fn doctor_finds_everything_well_and_names_what_is_not() {
     let mut site = Site::new().await;
     let findings = json(&site, &["doctor"]);
-    let parts: Vec<_> = findings["findings"].as_array().unwrap().iter().map(|one| one["part"].as_str().unwrap()).collect();
+    let parts: Vec<_> =
+        findings["findings"].as_array().unwrap().iter().map(|one| one["part"].as_str().unwrap()).collect();
     assert_eq!(parts, ["settings", "secrets", "database", "schema", "roles", "storage", "staging", "ffmpeg"]);
     assert!(findings["findings"].as_array().unwrap().iter().all(|one| one["verdict"] != "fail"), "{findings}");
     let text = run(&site, &["doctor"]).stdout;
-    assert!(text.lines().all(|line| line.starts_with("ok") || line.starts_with("warn") || line.starts_with(' ')), "{text}");
+    assert!(
+        text.lines().all(|line| line.starts_with("ok") || line.starts_with("warn") || line.starts_with(' ')),
+        "{text}"
+    );
 
     let file = site.folder().join("a-file");
     std::fs::write(&file, "").unwrap();
     site.set("SPOOL__STAGING__DIR", file.join("below").to_str().unwrap());
     let run = run(&site, &["doctor", "--json"]);
     assert_eq!(run.code, 7, "{run:?}");
-    let staging = run.json()["findings"].as_array().unwrap().iter().find(|one| one["part"] == "staging").unwrap().clone();
+    let staging =
+        run.json()["findings"].as_array().unwrap().iter().find(|one| one["part"] == "staging").unwrap().clone();
     assert_eq!(staging["verdict"], json!("fail"));
     assert!(staging["cure"].as_str().unwrap().contains("staging.dir"), "{staging}");
 }
@@ -265,7 +281,9 @@ async fn a_reader_that_goes_away_is_no_failure() {
     let site = Site::new().await;
     let mut command = std::process::Command::new("sh");
     let spool = env!("CARGO_BIN_EXE_spool");
-    command.args(["-c", &format!("{spool} config | true; {spool} --help | head -n 1 >/dev/null")]).current_dir(site.folder());
+    command
+        .args(["-c", &format!("{spool} config | true; {spool} --help | head -n 1 >/dev/null")])
+        .current_dir(site.folder());
     let output = command.output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -36,7 +36,7 @@ fn assert_result(site: &Site, recording: &Recording, set: &Set, ready: &Value) {
 
 /// Waits until `n` workers have registered.
 async fn until_workers(site: &Site, n: i64) {
-    wait::until("the workers are there", PATIENCE, || async {
+    wait::until("the workers are there", PATIENCE, async || {
         (site.count("SELECT count(*) FROM queue.worker", []).await >= n).then_some(())
     })
     .await;
@@ -70,7 +70,7 @@ async fn upload_is_taken_over_when_its_worker_is_killed() {
     let mut first = site.work();
     let blocked = "SELECT count(*) FROM pg_stat_activity a JOIN queue.job j ON j.kind = 'upload' AND j.state = 3 \
          WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'";
-    wait::until("an upload waits for the recording", PATIENCE, || async {
+    wait::until("an upload waits for the recording", PATIENCE, async || {
         (site.count(blocked, []).await > 0).then_some(())
     })
     .await;
@@ -81,7 +81,7 @@ async fn upload_is_taken_over_when_its_worker_is_killed() {
     held.rollback().await.unwrap();
 
     let _second = site.work();
-    wait::until("the segments are stored", PATIENCE, || async {
+    wait::until("the segments are stored", PATIENCE, async || {
         (stored(&site).await == i64::try_from(set.segments() + 2).unwrap()).then_some(())
     })
     .await;
@@ -118,7 +118,7 @@ impl Pipe {
     /// Waits until somebody reads it. Opening the other end is refused until then; what is opened is kept open, so that
     /// the reader does not find an end.
     async fn until_read(&self) -> rustix::fd::OwnedFd {
-        wait::until("somebody reads the object", PATIENCE, || async {
+        wait::until("somebody reads the object", PATIENCE, async || {
             rustix::fs::open(&self.path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok()
         })
         .await
@@ -143,7 +143,7 @@ async fn before_mux(site: &Site, api: &Api, set: &Set) -> (Recording, PathBuf) {
     spool(site, &["queue", "pause", "mux"]);
     let recording = sent(api, set).await;
     assert_eq!(api.complete(&recording).await, "queued");
-    wait::until("the mux waits", PATIENCE, || async {
+    wait::until("the mux waits", PATIENCE, async || {
         (site.count("SELECT count(*) FROM queue.job WHERE kind = 'mux' AND state = 2", []).await == 1).then_some(())
     })
     .await;
@@ -174,7 +174,8 @@ async fn mux_is_taken_over_when_its_worker_is_killed() {
     assert!(after <= RESTART_MAX, "restarted {after} s after the kill");
     assert_eq!(site.attempts("mux").await, ["lost", "completed"]);
     assert_result(&site, &recording, &set, &ready);
-    let unfinished: Vec<_> = site.keys().into_iter().filter(|key| key.contains("result") && !key.ends_with("result.mp4")).collect();
+    let unfinished: Vec<_> =
+        site.keys().into_iter().filter(|key| key.contains("result") && !key.ends_with("result.mp4")).collect();
     assert_eq!(unfinished, [format!("owner-1/{}/result.json", recording.id)]);
 }
 
@@ -184,7 +185,7 @@ async fn job_goes_on_while_postgres_is_away_and_ends_once() {
     let site = Site::at(&cluster.url("postgres")).await;
     let work = site.work();
     spool(&site, &["job", "enqueue", "noop", r#"{"wait_ms": 9000}"#]);
-    wait::until("the job runs", PATIENCE, || async {
+    wait::until("the job runs", PATIENCE, async || {
         (site.count("SELECT count(*) FROM queue.job WHERE state = 3", []).await == 1).then_some(())
     })
     .await;
@@ -196,7 +197,7 @@ async fn job_goes_on_while_postgres_is_away_and_ends_once() {
     cluster.start_again().await.unwrap();
     assert!(stopped.elapsed() < Duration::from_secs(9), "the database came back while the job still ran");
 
-    wait::until("the job has ended", PATIENCE, || async {
+    wait::until("the job has ended", PATIENCE, async || {
         let ended = "SELECT count(*) FROM queue.job_archive";
         let asked = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, ended);
         let row = site.db.query_one_raw(asked).await.ok()??;
@@ -219,7 +220,7 @@ async fn retry_of_a_discarded_mux_brings_its_recording_back() {
     std::fs::write(&segment, vec![0; good.len()]).unwrap();
     spool(&site, &["queue", "resume", "mux"]);
 
-    let failed = wait::until("the recording fails", PATIENCE, || async {
+    let failed = wait::until("the recording fails", PATIENCE, async || {
         Some(api.status(&recording).await).filter(|status| status["state"] == "failed")
     })
     .await;
@@ -228,7 +229,7 @@ async fn retry_of_a_discarded_mux_brings_its_recording_back() {
 
     std::fs::write(&segment, &good).unwrap();
     spool(&site, &["job", "retry", &mux[0]]);
-    let ready = wait::until("the recording is ready", PATIENCE, || async {
+    let ready = wait::until("the recording is ready", PATIENCE, async || {
         Some(api.status(&recording).await).filter(|status| status["state"] == "ready")
     })
     .await;
@@ -241,7 +242,7 @@ async fn drained_worker_hands_its_job_back_without_spending_an_attempt() {
     let site = Site::new().await;
     let first: Running = site.work_with(&["--set", "work.drain=1s"]);
     spool(&site, &["job", "enqueue", "noop", r#"{"wait_ms": 600000}"#]);
-    wait::until("the job runs", PATIENCE, || async {
+    wait::until("the job runs", PATIENCE, async || {
         (site.count("SELECT count(*) FROM queue.job WHERE state = 3", []).await == 1).then_some(())
     })
     .await;

@@ -39,18 +39,40 @@ fn segment(folder: &Path, track: Track, index: u32) -> PathBuf {
 fn dash(folder: &Path) {
     let made = folder.join("made.mp4");
     let run = |arguments: &[&str]| {
-        let output = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).current_dir(folder).output().unwrap();
+        let output =
+            Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
     let video = "testsrc2=size=320x180:rate=30:duration=7";
     let audio = "sine=frequency=440:sample_rate=48000:duration=7";
-    run(&["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-c:v", "libx264", "-bf", "2", "-g", "60", "-pix_fmt",
-        "yuv420p", "-c:a", "aac", "made.mp4"]);
+    run(&[
+        "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-c:v", "libx264", "-bf", "2", "-g", "60", "-pix_fmt",
+        "yuv420p", "-c:a", "aac", "made.mp4",
+    ]);
     for (track, map) in [("video", "0:v:0"), ("audio", "0:a:0")] {
         std::fs::create_dir_all(folder.join("in").join(track)).unwrap();
         let manifest = format!("in/{track}/manifest.mpd");
-        run(&["-i", made.to_str().unwrap(), "-map", map, "-c", "copy", "-f", "dash", "-seg_duration", "2", "-use_template",
-            "1", "-use_timeline", "0", "-init_seg_name", "init.mp4", "-media_seg_name", "segment_$Number%03d$.m4s", &manifest]);
+        run(&[
+            "-i",
+            made.to_str().unwrap(),
+            "-map",
+            map,
+            "-c",
+            "copy",
+            "-f",
+            "dash",
+            "-seg_duration",
+            "2",
+            "-use_template",
+            "1",
+            "-use_timeline",
+            "0",
+            "-init_seg_name",
+            "init.mp4",
+            "-media_seg_name",
+            "segment_$Number%03d$.m4s",
+            &manifest,
+        ]);
     }
 }
 
@@ -173,7 +195,7 @@ async fn interrupted_mux_leaves_no_file() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
     command.args(["mux", "in", "-o", "out.mp4"]).current_dir(folder.path());
     let mut running = Running::start(command, &folder.path().join("log"));
-    wait::until("the mux reads the pipe", PATIENCE, || async {
+    wait::until("the mux reads the pipe", PATIENCE, async || {
         assert!(running.is_alive(), "{}", running.log());
         rustix::fs::open(&held, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok()
     })

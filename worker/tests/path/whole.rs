@@ -20,7 +20,8 @@ async fn recording_becomes_a_verified_result_and_its_segments_go() {
     api.put_set(&recording, &set).await;
     assert_eq!(api.end(&recording, &set).await.status, 202);
     assert_eq!(api.complete(&recording).await, "queued");
-    let ready = api.until(&recording, "ready", |status| status["state"] == "ready" || status["state"] == "archived").await;
+    let ready =
+        api.until(&recording, "ready", |status| status["state"] == "ready" || status["state"] == "archived").await;
 
     let result = site.objects().join(format!("owner-1/{}/result.mp4", recording.id));
     assert_eq!(ready["result"]["bytes"], json!(std::fs::metadata(&result).unwrap().len()));
@@ -34,7 +35,7 @@ async fn recording_becomes_a_verified_result_and_its_segments_go() {
 
     api.until_state(&recording, "archived").await;
     let prefix = format!("owner-1/{}/", recording.id);
-    let left = wait::until("the segments are gone", PATIENCE, || async {
+    let left = wait::until("the segments are gone", PATIENCE, async || {
         Some(site.keys()).filter(|keys| !keys.iter().any(|key| key.contains("/segments/")))
     });
     assert_eq!(left.await, [format!("{prefix}result.json"), format!("{prefix}result.mp4")]);
@@ -67,7 +68,7 @@ async fn two_workers_share_recordings_and_do_nothing_twice() {
     let site = Site::new().await;
     let (_serve, api) = site.serve().await;
     let _workers = [site.work(), site.work()];
-    wait::until("both workers are there", PATIENCE, || async {
+    wait::until("both workers are there", PATIENCE, async || {
         (site.count("SELECT count(*) FROM queue.worker", []).await >= 2).then_some(())
     })
     .await;
@@ -85,7 +86,11 @@ async fn two_workers_share_recordings_and_do_nothing_twice() {
     let ready = futures_util::future::join_all((0..6).map(whole)).await;
     assert!(ready.iter().all(|status| status["plan_version"] == 1), "{ready:?}");
     assert_eq!(site.attempts("mux").await, ["completed"; 6]);
-    assert_eq!(site.count("SELECT count(DISTINCT result_sha256) FROM spool.recording", []).await, 1, "one set, one result");
+    assert_eq!(
+        site.count("SELECT count(DISTINCT result_sha256) FROM spool.recording", []).await,
+        1,
+        "one set, one result"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,7 +119,8 @@ impl Api {
 
     /// Says that the recording is complete, and gives the word of the answer.
     pub async fn complete(&self, recording: &Recording) -> String {
-        let answer = self.call(Method::POST, "/api/upload/recording-complete", json!({ "videoId": recording.id })).await;
+        let answer =
+            self.call(Method::POST, "/api/upload/recording-complete", json!({ "videoId": recording.id })).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body["status"].as_str().unwrap_or_default().to_owned()
     }
@@ -139,7 +140,7 @@ impl Api {
 
     /// Waits until the status is as wanted. A recording that fails meanwhile fails the test, with its reason.
     pub async fn until(&self, recording: &Recording, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        wait::until(what, PATIENCE, || async {
+        wait::until(what, PATIENCE, async || {
             let status = self.status(recording).await;
             let found = wanted(&status);
             assert!(found || status["state"] != "failed", "while waiting for {what}: {status}");

@@ -2,7 +2,8 @@
 //! recorder's calls over HTTP, real segments, and FFmpeg's own view of a result.
 //!
 //! Every test binary uses another part of it.
-#![allow(dead_code, reason = "each test binary that includes this module uses another part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary that includes this module uses another part of it")]
+#![allow(unreachable_pub, reason = "a module of a test binary reads as a library to its tests")]
 
 pub mod api;
 pub mod packets;

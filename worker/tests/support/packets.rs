@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Hash of every packet of one kind of stream (`v` or `a`) in the order of the file.
+/// Hash of every packet of one kind of stream (`v` or `a`) in the order of the file. Side data is printed among the hashes,
+/// whatever fields are asked for.
 pub fn hashes(file: &Path, stream: &str) -> Vec<String> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", stream, "-show_packets", "-show_data_hash", "sha256"])
@@ -12,7 +13,12 @@ pub fn hashes(file: &Path, stream: &str) -> Vec<String> {
         .output()
         .expect("ffprobe is installed");
     assert!(output.status.success(), "ffprobe {}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("SHA256:"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Hash of every packet of one track of a folder of segments, by concatenating initialization section and segments in the

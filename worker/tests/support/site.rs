@@ -101,11 +101,10 @@ impl Site {
         let listen = format!("127.0.0.1:{}", free_port());
         let mut running = self.start(&["serve", "--set", &format!("http.listen={listen}")]);
         let api = Api::new(format!("http://{listen}"), SERVICE_TOKEN.to_owned());
-        wait::until("the API is ready", PATIENCE, || {
+        wait::until("the API is ready", PATIENCE, async || {
             assert!(running.is_alive(), "the API has ended:\n{}", running.log());
-            let ready = api.request(reqwest::Method::GET, "/readyz");
-            let api = &api;
-            async move { api.try_send(ready).await.filter(|answer| answer.status == 200).map(drop) }
+            let ready = api.try_send(api.request(reqwest::Method::GET, "/readyz")).await;
+            ready.filter(|answer| answer.status == 200).map(drop)
         })
         .await;
         (running, api)
@@ -145,7 +144,8 @@ impl Site {
     /// Outcomes of all attempts of a kind, in the order of their starts.
     pub async fn attempts(&self, kind: &str) -> Vec<String> {
         let words = "ARRAY['completed', 'failed', 'snoozed', 'discarded', 'cancelled', 'lost', 'handed_back']";
-        let sql = format!("SELECT ({words})[outcome + 1] FROM queue.attempt WHERE kind = $1 ORDER BY started_at, attempt");
+        let sql =
+            format!("SELECT ({words})[outcome + 1] FROM queue.attempt WHERE kind = $1 ORDER BY started_at, attempt");
         self.texts(&sql, [kind.into()]).await
     }
 

@@ -57,8 +57,7 @@ struct Answer {
 
 /// Puts it in.
 pub(super) async fn run(db: &DatabaseConnection, args: Args, out: Output) -> anyhow::Result<Exit> {
-    if !::worker::jobs::KINDS.contains(&args.kind)
-    {
+    if !::worker::jobs::KINDS.contains(&args.kind) {
         let text = format!("this program has nothing that works {} jobs", args.kind.as_str());
         return Err(Failure::refused(text).into());
     }

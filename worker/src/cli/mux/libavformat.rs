@@ -1,6 +1,7 @@
 //! `spool mux` through libavformat, in a child process with limits: the oracle, and the way for what the built-in engine
 //! cannot express. It knows nothing of timelines, so of a gap it can only say which segments are missing.
 
+use crate::cli::exit::sentence;
 use ::worker::child::{Muxed, MuxedTrack, Program};
 use domain::id::Sha256;
 use domain::mux::{Gap, GapCause};
@@ -65,7 +66,7 @@ async fn try_mux(folder: &Path, out: &Path, options: &Options) -> Result<Report,
     let muxed = muxed.map_err(|error| failure(error.class(), error))?;
     let ranges = FileRanges::open(&aside.0).await.map_err(io("open result"))?;
     let readback = readback::read(&ranges, ranges.size_bytes()).await;
-    let readback = readback.map_err(|error| failure("verification", format!("{:#}", anyhow::Error::from(error))))?;
+    let readback = readback.map_err(|error| failure("verification", sentence(&error.into())))?;
     let sha256 = match options.hashing {
         Hashing::Off => None,
         Hashing::Sha256 => {
