@@ -9,7 +9,7 @@ use axum::routing::{post, put};
 use base64::Engine as _;
 use domain::id::Sha256;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -128,24 +128,10 @@ async fn take(
         }
         if failure == Some(Failure::AnswerLost) {
             let broken = [Ok("{"), Err(std::io::Error::other("cut"))];
-            return Response::new(Body::from_stream(Stream(broken.into())));
+            return Response::new(Body::from_stream(futures_util::stream::iter(broken)));
         }
         (answer, json!({"sha256": digest.to_string()}).to_string()).into_response()
     })
-}
-
-/// A body that comes in pieces and may break off.
-struct Stream(VecDeque<Result<&'static str, std::io::Error>>);
-
-impl futures_core::Stream for Stream {
-    type Item = Result<&'static str, std::io::Error>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        std::task::Poll::Ready(self.0.pop_front())
-    }
 }
 
 fn problem(status: StatusCode, document: Value) -> Response {
