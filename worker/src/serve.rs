@@ -3,9 +3,10 @@
 
 use crate::auth::{self, Keyring};
 use crate::context::Context;
-use crate::http::health::Readiness;
+use crate::http::health::{self, Health, Readiness};
 use crate::http::listen::{self, Patience};
-use crate::{http, staging};
+use crate::{http, staging, work};
+use domain::job::Queue;
 use std::net::SocketAddr;
 use std::time::Duration;
 use thiserror::Error;
@@ -29,12 +30,15 @@ pub enum Error {
     /// The address is taken or not ours.
     #[error("listen on {address}")]
     Listen {
-        /// Setting `http.listen`.
+        /// Setting `http.listen` or `work.listen`.
         address: SocketAddr,
         /// Why.
         #[source]
         source: std::io::Error,
     },
+    /// The engine beside the API could not begin or ended by itself.
+    #[error(transparent)]
+    Work(#[from] work::Error),
 }
 
 /// An API that listens and does not answer yet.
@@ -88,13 +92,38 @@ impl Bound {
     }
 }
 
-/// Serves the API until `stop`.
+/// Serves the API until `stop`, and works `ingest` beside it. If one of them ends by itself, so does the other: a process
+/// that only takes in would fill its volume.
 ///
 /// # Errors
-/// It cannot begin.
+/// It cannot begin, or the engine ended by itself.
 pub async fn run(cx: Context, stop: CancellationToken) -> Result<(), Error> {
-    Bound::open(cx).await?.run(stop).await;
-    Ok(())
+    let bound = Bound::open(cx.clone()).await?;
+    let stop = stop.child_token();
+    let ingest = async {
+        let ended = work::run(cx, &[Queue::Ingest], stop.clone()).await;
+        stop.cancel();
+        ended
+    };
+    let ((), ingest) = tokio::join!(bound.run(stop.clone()), ingest);
+    Ok(ingest?)
+}
+
+/// Listens for health and metrics of a working process; what is returned answers until `stop`.
+///
+/// # Errors
+/// The address of setting `work.listen` is taken or not ours.
+pub async fn observe(cx: &Context, stop: CancellationToken) -> Result<impl Future<Output = ()> + use<>, Error> {
+    let address = cx.config.work.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let readiness = Readiness::default();
+    let health = Health { db: cx.db.clone(), metrics: cx.metrics.clone(), readiness: readiness.clone() };
+    let shutdown = async move {
+        stop.cancelled().await;
+        readiness.stop();
+    };
+    tracing::info!(%address, "health listens");
+    Ok(listen::run(listener, health::router(health), Patience::SMALL, shutdown))
 }
 
 /// Says again and again that the staging folder is in use, and reads the clock again.

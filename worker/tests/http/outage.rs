@@ -1,0 +1,153 @@
+//! Parts that are away: at start, and in the middle.
+
+use crate::wait;
+use crate::world::{PATIENCE, World, bytes};
+use domain::retry::{Classify as _, Fault};
+use domain::segment::{Name, Track};
+use reqwest::Method;
+use serde_json::json;
+use std::time::Duration;
+use worker::config::{Config, Secret};
+use worker::context::{self, Context};
+use worker::serve::{self, Bound};
+
+/// The database goes away while the body is coming in: the bytes stay where they are, the recorder is told to come back,
+/// and does.
+#[tokio::test]
+async fn database_away_during_a_segment_loses_nothing() {
+    let world = World::with(|config| config.database.acquire_timeout = Duration::from_secs(1)).await;
+    let made = world.begun().await;
+    let segment = bytes(Track::Video, Name::Media(2));
+    let before = world.staged();
+    let (first, rest) = segment.split_at(segment.len() / 2);
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    let request = world.request(Method::PUT, &made.path(Track::Video, "segment_002.m4s")).bearer_auth(&made.token);
+    let request = request.header("content-length", segment.len()).body(reqwest::Body::wrap_stream(stream));
+    let feeding = async {
+        sender.send(Ok(first.to_vec())).await.unwrap();
+        wait::until("the body is coming in", PATIENCE, || async {
+            world.cx.metrics.text().contains("spool_segments_incoming 1").then_some(())
+        })
+        .await;
+        // Staging begins behind the last look at the database.
+        let incoming = world.staging().join("incoming");
+        wait::until("the body is being staged", PATIENCE, || async {
+            std::fs::read_dir(&incoming).unwrap().next().map(drop)
+        })
+        .await;
+        world.wire.cut();
+        sender.send(Ok(rest.to_vec())).await.unwrap();
+        drop(sender);
+    };
+    let (answer, ()) = tokio::join!(world.send(request), feeding);
+    assert_eq!(answer.problem(), (503, "database-unavailable"));
+    assert!(answer.headers.contains_key("retry-after"));
+    let after = world.staged();
+    assert_eq!(after.len(), before.len() + 1, "staged bytes are never deleted because of a database error: {after:?}");
+    assert_eq!(world.texts("SELECT index::text FROM spool.segment WHERE index = 2", []).await.len(), 0);
+
+    assert_eq!(world.send(world.request(Method::GET, "/healthz")).await.status, 200);
+    assert_eq!(world.send(world.request(Method::GET, "/readyz")).await.problem().0, 503);
+    let complete = world.call(Method::POST, "/api/upload/recording-complete", json!({"videoId": made.id})).await;
+    assert_eq!(complete.problem(), (503, "database-unavailable"));
+
+    world.wire.mend();
+    let answer = wait::until("the segment is acknowledged", PATIENCE, || async {
+        let answer = world.put(&made, Track::Video, "segment_002.m4s", segment.clone()).await;
+        (answer.status != 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(world.staged(), after);
+}
+
+/// The store is away: what does not need it goes on, and what does says so.
+#[tokio::test]
+async fn store_away_stops_no_segment() {
+    let world = World::new().await;
+    let made = world.begun().await;
+    std::fs::remove_dir_all(world.objects()).unwrap();
+    std::fs::write(world.objects(), b"in the way").unwrap();
+    let answer = world.put(&made, Track::Video, "segment_002.m4s", bytes(Track::Video, Name::Media(2))).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    world
+        .execute("UPDATE spool.segment SET state = 'stored', stored_at = now(), staging_uri = NULL WHERE index = 1", [])
+        .await;
+    let again = world.put(&made, Track::Video, "segment_001.m4s", bytes(Track::Video, Name::Media(1))).await;
+    assert_eq!(again.problem(), (503, "storage-unavailable"), "nobody can be sure of these bytes");
+}
+
+fn settings(world: &World) -> Config {
+    Config::clone(&world.cx.config)
+}
+
+#[tokio::test]
+async fn nothing_starts_without_its_parts() {
+    let world = World::new().await;
+    let refusal = |change: fn(&mut Config)| {
+        let mut config = settings(&world);
+        config.database.connect_timeout = Duration::from_secs(1);
+        config.database.acquire_timeout = Duration::from_secs(1);
+        change(&mut config);
+        async { Context::open(config).await.err().expect("it must not start") }
+    };
+    let before = world.traces().await;
+    let error = refusal(|config| config.database.url = Secret::default()).await;
+    assert!(error.is_configuration() && error.to_string().contains("DATABASE_URL"), "{error}");
+    let error = refusal(|config| config.database.url = Secret::new("postgres://u:p@127.0.0.1:9/none")).await;
+    assert!(matches!(&error, context::Error::Database(source) if source.fault() == Fault::Transient), "{error:?}");
+    assert!(!error.is_configuration() && !format!("{error:?}").contains("u:p"));
+    let error = refusal(|config| config.storage.root = "/dev/null/objects".to_owned()).await;
+    assert!(matches!(error, context::Error::Storage(_)) && !error.is_configuration(), "{error:?}");
+    let error = refusal(|config| config.staging.dir = "/dev/null/staging".into()).await;
+    assert!(matches!(error, context::Error::Staging(_)), "{error:?}");
+    assert_eq!(world.traces().await, before);
+}
+
+#[tokio::test]
+async fn nothing_is_opened_without_a_secret() {
+    let world = World::new().await;
+    for (change, setting) in [
+        ((|config| config.auth.service_tokens = Secret::default()) as fn(&mut Config), "auth.service_tokens"),
+        (|config| config.auth.signing_keys = Secret::default(), "auth.signing_keys"),
+        (|config| config.auth.signing_keys = Secret::new("k1:short"), "auth.signing_keys"),
+    ] {
+        let mut config = settings(&world);
+        change(&mut config);
+        let cx = Context { config: config.into(), ..world.cx.clone() };
+        let error = Bound::open(cx).await.err().expect("it must not start");
+        assert!(matches!(error, serve::Error::Auth(_)) && error.to_string().contains(setting), "{error}");
+    }
+}
+
+/// Acknowledged bytes wait in the folder that took them in: another folder must not take in beside it.
+#[tokio::test]
+async fn another_staging_folder_is_refused_while_the_first_is_in_use() {
+    let world = World::new().await;
+    let made = world.begun().await;
+    let folder = tempfile::tempdir().unwrap();
+    let open = || async {
+        let mut config = settings(&world);
+        config.staging.dir = folder.path().join("other");
+        let cx = Context::open(config).await.unwrap();
+        Bound::open(cx).await.err().map(|error| error.to_string())
+    };
+    assert!(open().await.unwrap().contains("set staging.dir"));
+    // Silent for long, but its bytes still wait.
+    world.stop();
+    let silent = "UPDATE spool.setting SET updated_at = now() - interval '1 hour' WHERE key = 'staging.local'";
+    world.execute(silent, []).await;
+    assert!(open().await.is_some());
+    // Nothing waits any more.
+    world
+        .execute(
+            "UPDATE spool.segment SET state = 'stored', stored_at = now(), staging_uri = NULL WHERE recording_id = $1",
+            [made.id.into()],
+        )
+        .await;
+    world.execute(silent, []).await;
+    assert_eq!(open().await, None);
+}
