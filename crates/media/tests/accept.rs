@@ -124,6 +124,21 @@ fn segments_join_without_a_gap_and_take_few_bytes() {
 }
 
 #[test]
+fn index_of_full_size_pictures_takes_some_hundred_bytes_a_segment() {
+    let input = ["-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=30,noise=alls=40:allf=t"];
+    let encode =
+        [H264.encode, &["-preset", "ultrafast", "-bf", "2", "-b:v", "5M", "-maxrate", "6M", "-bufsize", "5M"]].concat();
+    let set = Set::of(Some(Lane { input: &input, encode: &encode, mux: &[] }), None, "4");
+    let init = Init::parse(Track::Video, &set.bytes("video", 0)).unwrap();
+    for n in set.indexes("video") {
+        let media = walk::media(&init, &set.bytes("video", n), Limits::DEFAULT).unwrap();
+        assert_eq!(media.summary.samples, 60);
+        assert!(media.size_bytes > 800_000, "{}", media.size_bytes);
+        assert!(media.index.len() < 330, "{} bytes", media.index.len());
+    }
+}
+
+#[test]
 fn segment_cut_anywhere_is_refused() {
     for (track, segments) in [(Track::Video, &FIXTURE.video.1), (Track::Audio, &FIXTURE.audio.1)] {
         let (init, segment) = (init(track), &segments[1]);

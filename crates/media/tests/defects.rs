@@ -7,8 +7,8 @@ mod sets;
 use domain::mux::{Gap, GapCause};
 use domain::recording::Policy;
 use domain::segment::Track;
-use media::folder::{Options, Report, Status};
-use sets::result::{assert_decodes, mux, mux_with, packets};
+use media::folder::{self, Options, Report, Status};
+use sets::result::{assert_decodes, block_on, mux, mux_with, packets};
 use sets::{AAC, H264, Set};
 use std::fs;
 use std::path::Path;
@@ -207,6 +207,31 @@ fn folder_that_cannot_be_read_as_segments_is_a_failure() {
     let set = Set::empty();
     fs::remove_dir(set.path()).unwrap();
     assert_eq!(code(&mux(&set).0), "io");
+}
+
+#[test]
+fn mux_that_is_given_up_leaves_nothing() {
+    let set = Set::of(Some(H264), Some(AAC), "4");
+    let out = set.path().join("result.mp4");
+    fs::write(&out, b"of an earlier day").unwrap();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let mut sender = Some(sender);
+    let options = Options::default();
+    let progress = |_| {
+        assert!(out.with_file_name("result.mp4.part").exists());
+        sender.take().map(|sender| sender.send(()));
+    };
+    // The first batch is written, the result is not published yet.
+    let given_up = block_on(async {
+        tokio::select! {
+            biased;
+            _ = receiver => true,
+            _ = folder::mux(set.path(), &out, &options, progress) => false,
+        }
+    });
+    assert!(given_up);
+    assert!(!out.with_file_name("result.mp4.part").exists());
+    assert_eq!(fs::read(&out).unwrap(), b"of an earlier day");
 }
 
 #[test]

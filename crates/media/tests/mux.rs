@@ -90,6 +90,20 @@ fn result_keeps_the_offset_of_late_video() {
 }
 
 #[test]
+fn result_keeps_a_late_start_that_the_edit_list_tells() {
+    let late: Vec<_> = ["-itsoffset", "0.7"].iter().chain(AAC.input).copied().collect();
+    let set = Set::of(Some(H264), None, "5");
+    set.add_fragments("audio", Lane { input: &late, ..AAC }, "5", "frag_every_frame", 50);
+    let init = Init::parse(Track::Audio, &set.bytes("audio", 0)).unwrap();
+    assert!(init.media_time < -30_000, "the init has an empty edit of 0.7 s less priming: {}", init.media_time);
+    let (report, out) = mux(&set);
+    assert_eq!(report.status, Status::Complete);
+    let first = packets(&out, "a")[0].pts;
+    assert!((700 * 48 - 1024 - 48..=700 * 48 + 48).contains(&first), "{first}");
+    assert_decodes(&out);
+}
+
+#[test]
 fn result_begins_at_zero_when_both_tracks_begin_later() {
     let offset: &[&str] = &["-output_ts_offset", "100"];
     let set = Set::of(Some(Lane { mux: offset, ..H264 }), Some(Lane { mux: offset, ..AAC }), "5");
