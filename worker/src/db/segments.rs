@@ -223,7 +223,7 @@ pub async fn sample_index(
     row.and_then(read).map_err(Error::of("get sample index", format!("{recording}/{track}/{index}")))
 }
 
-/// Marks a received segment as stored. The caller holds the recording's row FOR UPDATE. False when the row is no longer
+/// Marks a received segment as stored. The caller holds the recording's row ([`super::listing::hold`]). False when the row is no longer
 /// received or is of other bytes: somebody else has settled it.
 ///
 /// # Errors

@@ -203,9 +203,15 @@ async fn go_on(tx: &DatabaseTransaction, recording: Recording) -> Result<(), Job
         plans::next_version(tx, id).await?;
         if recording.signalled_at.is_some() {
             // The end was signalled meanwhile: it is now the end of more than the plan knew.
-            enqueue::hasten(tx, &ManifestCheck { recording: id.clone() }).await?;
+            put_check(tx, &recording).await?;
         }
     }
+    Ok(())
+}
+
+async fn put_check(tx: &DatabaseTransaction, recording: &Recording) -> Result<(), JobError> {
+    let check = enqueue::Enqueue::of(&ManifestCheck { recording: recording.id.clone() })?;
+    check.owned_by(recording.owner.as_str()).hastening().put(tx).await?;
     Ok(())
 }
 
@@ -278,8 +284,7 @@ async fn end(
     }
     let mut ring: &[Queue] = &[];
     if recording.state == State::Finalizing && !recording.door().frozen {
-        let check = enqueue::Enqueue::of(&ManifestCheck { recording: id.clone() })?;
-        check.owned_by(recording.owner.as_str()).hastening().put(&tx).await?;
+        put_check(&tx, &recording).await?;
         ring = &[Queue::Control];
     }
     let wait = wait_until.map(|until| (until - recording.now).to_std().unwrap_or_default());

@@ -17,7 +17,7 @@ async fn record(world: &World, id: &str) -> RecordingId {
     id
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_leaves_the_result_and_its_facts_alone() {
     let world = World::with(|config| config.cleanup.grace = Duration::ZERO).await;
     let worker = world.work();
@@ -36,7 +36,7 @@ async fn cleanup_leaves_the_result_and_its_facts_alone() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_waits_for_its_grace_period() {
     let world = World::new().await;
     let worker = world.work();
@@ -49,7 +49,7 @@ async fn cleanup_waits_for_its_grace_period() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_of_a_recording_that_went_on_is_obsolete() {
     let world = World::new().await;
     let worker = world.work();
@@ -69,7 +69,7 @@ async fn cleanup_of_a_recording_that_went_on_is_obsolete() {
 }
 
 /// without a result in the store nothing is deleted.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_deletes_nothing_when_the_result_is_gone() {
     let world = World::new().await;
     let worker = world.work();

@@ -5,7 +5,7 @@ use crate::world::{World, set};
 use domain::job::{Control, Ended, FollowUp, Kind, Queue, Verb};
 use domain::recording::State;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn verb_that_the_state_does_not_allow_is_refused_with_a_reason() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -18,7 +18,7 @@ async fn verb_that_the_state_does_not_allow_is_refused_with_a_reason() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancel_ends_the_recording_and_its_jobs() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -42,7 +42,7 @@ async fn cancel_ends_the_recording_and_its_jobs() {
     control.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn remux_makes_the_next_version_and_keeps_serving_the_first() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -64,7 +64,7 @@ async fn remux_makes_the_next_version_and_keeps_serving_the_first() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn follow_up_does_nothing_while_a_live_job_holds_the_key() {
     let world = World::new().await;
     let id = world.create("r").await;

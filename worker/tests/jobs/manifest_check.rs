@@ -11,7 +11,7 @@ use std::time::Duration;
 use worker::db::{recordings, segments};
 
 /// A segment is committed after the rows were read and before the plan is frozen.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn freeze_looks_again_when_a_segment_came_in_meanwhile() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -61,7 +61,7 @@ async fn freeze_looks_again_when_a_segment_came_in_meanwhile() {
 }
 
 /// Accepts and a freeze at once, many times: whatever was acknowledged is in the plan.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn freeze_and_accept_race_and_nothing_acknowledged_is_left_out() {
     let world = World::with(|config| config.live.declaration_wait = Duration::ZERO).await;
     let worker = world.work_on(&[Queue::Ingest, Queue::Control]);
@@ -87,7 +87,7 @@ async fn freeze_and_accept_race_and_nothing_acknowledged_is_left_out() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_fails_with_a_reason_and_accept_gaps_brings_it_to_an_end() {
     let world = World::with(|config| config.live.missing_deadline = Duration::ZERO).await;
     let id = world.create_with("r", Policy::Fail).await;
@@ -110,7 +110,7 @@ async fn check_fails_with_a_reason_and_accept_gaps_brings_it_to_an_end() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_fails_a_recording_of_which_nothing_came() {
     let world = World::with(|config| config.live.declaration_wait = Duration::ZERO).await;
     let id = world.create("r").await;
@@ -122,7 +122,7 @@ async fn check_fails_a_recording_of_which_nothing_came() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signal_after_a_provisional_end_makes_it_final_and_cleans_up() {
     let world = World::with(|config| {
         config.cleanup.grace = Duration::ZERO;

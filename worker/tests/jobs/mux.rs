@@ -12,7 +12,7 @@ fn by() -> By {
     By { actor: "test".to_owned(), via: "test".to_owned(), reason: None }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mux_publishes_a_verified_result_with_its_facts() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -47,7 +47,7 @@ async fn mux_publishes_a_verified_result_with_its_facts() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_of_a_discarded_mux_brings_its_recording_from_failed_to_ready() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -77,7 +77,7 @@ async fn retry_of_a_discarded_mux_brings_its_recording_from_failed_to_ready() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_mux_leaves_its_recording_failed_and_publishes_nothing() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -97,7 +97,7 @@ async fn cancelled_mux_leaves_its_recording_failed_and_publishes_nothing() {
 }
 
 /// The plan version has moved on while the job waited: it neither writes nor publishes.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mux_of_an_older_plan_is_obsolete() {
     let world = World::new().await;
     let id = world.create("r").await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use worker::db::segments;
 use worker::rescan::{Fate, scan};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scan_puts_a_lost_row_back() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -25,7 +25,7 @@ async fn scan_puts_a_lost_row_back() {
     assert_eq!(world.jobs(&id, domain::job::Kind::Upload, "live").await.len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scan_removes_what_nobody_wants_and_keeps_what_accept_would_refuse() {
     let world = World::new().await;
     let (gone, other) = (world.create("gone").await, world.create("other").await);

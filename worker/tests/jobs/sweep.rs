@@ -26,7 +26,7 @@ pub async fn fall_silent(world: &World, id: &RecordingId) {
     sweep_once(world).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_counts_only_minutes_in_which_sweep_ran() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -49,7 +49,7 @@ async fn silence_counts_only_minutes_in_which_sweep_ran() {
     assert_eq!(world.number(minutes, []).await, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_recording_ends_provisionally() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -64,7 +64,7 @@ async fn silent_recording_ends_provisionally() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_whose_job_vanished_gets_one_again_unless_it_was_given_up() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -93,7 +93,7 @@ async fn recording_whose_job_vanished_gets_one_again_unless_it_was_given_up() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn segments_that_wait_without_a_job_get_one() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -109,7 +109,7 @@ async fn segments_that_wait_without_a_job_get_one() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn provisional_end_becomes_final_after_its_time() {
     let world = World::with(|config| {
         config.cleanup.grace = std::time::Duration::ZERO;

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use std::time::Duration;
 use worker::db::{recordings, segments};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_brings_what_was_accepted_into_the_store_and_lists_it() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -35,7 +35,7 @@ async fn upload_brings_what_was_accepted_into_the_store_and_lists_it() {
 
 /// A segment is committed after the job has looked for the last time and before it ends. Its accept found the job
 /// running, so nobody else would ever come for it.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end() {
     let world = World::new().await;
     let id = world.create("r").await;
@@ -81,7 +81,7 @@ async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_records_bytes_that_are_gone_or_others_as_lost() {
     let world = World::with(|config| config.live.missing_deadline = Duration::from_secs(3600)).await;
     let id = world.create("r").await;
@@ -108,7 +108,7 @@ async fn upload_records_bytes_that_are_gone_or_others_as_lost() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_lists_a_hole_as_a_gap_when_viewers_have_waited() {
     let world = World::with(|config| config.live.gap_after = Duration::from_millis(300)).await;
     let id = world.create("r").await;
@@ -127,7 +127,7 @@ async fn upload_lists_a_hole_as_a_gap_when_viewers_have_waited() {
     worker.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_sets_a_provisional_end_back_to_live() {
     let world = World::with(|config| config.live.declaration_wait = Duration::ZERO).await;
     let id = world.create("r").await;
