@@ -1,6 +1,7 @@
 //! What the demo asks of the API, as a web app would: over HTTP, with a service token.
 
 use anyhow::Context as _;
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -103,10 +104,11 @@ impl Api {
         Ok(Api { base, token, http })
     }
 
-    /// The server is there and its parts are too.
+    /// The server is there, its parts are too, and it knows our token: it is not somebody else's on the same port.
     pub(super) async fn is_ready(&self) -> bool {
-        let answer = self.http.get(format!("{}/readyz", self.base)).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
+        let ask = |path| self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send();
+        let ready = ask("/readyz").await.is_ok_and(|answer| answer.status().is_success());
+        ready && ask("/api/recordings/none").await.is_ok_and(|answer| answer.status() != StatusCode::UNAUTHORIZED)
     }
 
     /// Creates a recording.

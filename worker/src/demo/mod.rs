@@ -33,6 +33,9 @@ const OWNER: &str = "demo";
 /// Between two looks at the recording; it bounds the error of the measured time.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Tries to find free ports: two demos that begin together meet at most once.
+const STARTS_MAX: u32 = 3;
+
 /// Everything but the recording itself: a first `initdb` and the start of the processes, mux and cleanup.
 const MARGIN: Duration = Duration::from_secs(150);
 
@@ -102,16 +105,10 @@ async fn play(stage: &mut Stage, home: &Home, options: &Options, answer: &mut An
     let recorder = stage::sibling("spool-record")?;
     options.keep.as_deref().map_or(Ok(()), clear)?;
     teller.step(&format!("data folder {}", home.root().display()));
-    let setting = stage.set(home).await.context("prepare")?;
+    let mut setting = stage.set(home).await.context("prepare")?;
     migrate(home, &setting.env).await?;
-    stage.start(home, &setting.env, "serve")?;
-    stage.start(home, &setting.env, "work")?;
+    let api = start(stage, home, &mut setting).await?;
     let base = format!("http://{}", setting.config.http.listen);
-    let api = Api::new(base.clone(), service_token(&setting)?)?;
-    tokio::select! {
-        () = until_ready(&api) => {}
-        failure = stage.broken() => return Err(failure.into()),
-    }
     teller.step(&format!("API and worker are up: {base}"));
 
     let created = api.create(OWNER).await.context("create a recording")?;
@@ -166,6 +163,23 @@ async fn migrate(home: &Home, env: &HashMap<String, String>) -> anyhow::Result<(
         status if status.success() => Ok(()),
         status => Err(stage::told(&process, format!("migrate failed ({status})")).into()),
     }
+}
+
+/// Starts API and worker, on other ports when somebody was faster, and waits until they answer.
+async fn start(stage: &mut Stage, home: &Home, setting: &mut Setting) -> anyhow::Result<Api> {
+    for _ in 0..STARTS_MAX {
+        stage.start(home, &setting.env, "serve")?;
+        stage.start(home, &setting.env, "work")?;
+        let api = Api::new(format!("http://{}", setting.config.http.listen), service_token(setting)?)?;
+        let failure = tokio::select! {
+            failure = stage.broken() => failure,
+            () = until_ready(&api) => return Ok(api),
+        };
+        if !stage.evade(setting).await? {
+            return Err(failure.into());
+        }
+    }
+    Err(Failure::failed("every port that was free was taken at once").into())
 }
 
 async fn until_ready(api: &Api) {

@@ -14,6 +14,9 @@ use worker::config::{self, Config, Sources};
 /// How long segments stay after the result was published: long enough to see them, short enough to see them go.
 const CLEANUP_GRACE: &str = "2s";
 
+/// Addresses the processes listen at, and their usual ports.
+const PORTS: [(&str, u16); 2] = [("SPOOL__HTTP__LISTEN", 8080), ("SPOOL__WORK__LISTEN", 9091)];
+
 /// What runs, in the order of its start.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
@@ -45,8 +48,9 @@ impl Stage {
         default("SPOOL__STORAGE__ROOT", path(home.objects()));
         default("SPOOL__STAGING__DIR", path(home.staging()));
         default("SPOOL__CLEANUP__GRACE", CLEANUP_GRACE.to_owned());
-        default("SPOOL__HTTP__LISTEN", listen(8080)?);
-        default("SPOOL__WORK__LISTEN", listen(9091)?);
+        for (key, usual) in PORTS {
+            default(key, listen(usual)?);
+        }
         for (key, file) in [("SERVICE_TOKENS", "service-tokens"), ("SIGNING_KEYS", "signing-keys")] {
             let key = format!("SPOOL__AUTH__{key}");
             if !env.contains_key(&key) && !env.contains_key(&format!("{key}_FILE")) {
@@ -63,6 +67,27 @@ impl Stage {
         env.extend(ours.clone());
         let config = config::load(&sources)?;
         Ok(Setting { env: ours, config })
+    }
+
+    /// Stops the processes and sets another port wherever somebody else has taken ours since it was chosen; false when
+    /// nobody has.
+    pub(super) async fn evade(&mut self, setting: &mut Setting) -> anyhow::Result<bool> {
+        while let Some(process) = self.processes.pop() {
+            process.stop().await?;
+        }
+        let mut evaded = false;
+        for (key, _) in PORTS {
+            let Some(address) = setting.env.get_mut(key).filter(|address| TcpListener::bind(address.as_str()).is_err())
+            else {
+                continue;
+            };
+            *address = listen(0)?;
+            evaded = true;
+        }
+        if let Some(address) = setting.env.get(PORTS[0].0) {
+            setting.config.http.listen = address.parse().context("read the address of the API")?;
+        }
+        Ok(evaded)
     }
 
     /// Starts a process that stays until the demo stops it.
@@ -131,8 +156,8 @@ pub(super) fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Err(Failure::failed(text).hint(hint).into())
 }
 
-/// The usual port where it is free, else any. Somebody may take it before our process does; then that process ends and
-/// says so.
+/// The usual port where it is free, else any. Somebody may take it before our process does; then that process ends, and
+/// [`Stage::evade`] finds another.
 fn listen(usual: u16) -> anyhow::Result<String> {
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());
     let address = free(usual).or_else(|_| free(0)).context("find a free port")?;

@@ -142,7 +142,8 @@ fn one_track_may_be_absent() {
 
 #[test]
 fn what_cannot_be_muxed_fails_with_a_code_and_leaves_no_file() {
-    let damage: [(&str, fn(&Path)); 4] = [
+    type Damage = (&'static str, fn(&Path));
+    let damage: [Damage; 4] = [
         ("an empty folder", |folder| {
             std::fs::remove_dir_all(folder.join("in")).unwrap();
             std::fs::create_dir(folder.join("in")).unwrap();
@@ -188,16 +189,16 @@ fn libavformat_engine_gives_the_same_packets() {
 #[tokio::test]
 async fn interrupted_mux_leaves_no_file() {
     let (folder, _) = recorded(5);
-    let held = segment(folder.path(), Track::Video, 2);
-    std::fs::remove_file(&held).unwrap();
-    // A pipe that nobody writes to: the mux waits for it until it is told to stop.
-    assert!(Command::new("mkfifo").arg(&held).status().unwrap().success());
+    // The unfinished file is a pipe: the mux writes until it is full, and goes on only when somebody reads it out.
+    let part = folder.path().join("out.mp4.part");
+    assert!(Command::new("mkfifo").arg(&part).status().unwrap().success());
+    let pipe = rustix::fs::open(&part, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
     command.args(["mux", "in", "-o", "out.mp4"]).current_dir(folder.path());
     let mut running = Running::start(command, &folder.path().join("log"));
-    wait::until("the mux reads the pipe", PATIENCE, async || {
+    wait::until("the mux writes", PATIENCE, async || {
         assert!(running.is_alive(), "{}", running.log());
-        rustix::fs::open(&held, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok()
+        rustix::io::read(&pipe, &mut [0_u8; 8]).ok().filter(|n| *n > 0).map(drop)
     })
     .await;
     running.signal(Signal::INT);

@@ -3,6 +3,11 @@
 //!
 //! Every test binary uses another part of it.
 #![allow(dead_code, unused_imports, reason = "each test binary that includes this module uses another part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and then shows what was logged"
+)]
 #![allow(unreachable_pub, reason = "a module of a test binary reads as a library to its tests")]
 
 pub mod api;
