@@ -4,7 +4,7 @@ use crate::server::{Failure, Server, TOKEN, cutting_proxy};
 use bytes::Bytes;
 use domain::id::RecordingId;
 use domain::segment::{Name, Track};
-use media::ff::segmenter::Options;
+use media::ff::segmenter::{Options, Pace};
 use recorder::client::Endpoint;
 use recorder::folder::Folder;
 use recorder::upload::{Declaration, Settings, Upload};
@@ -243,4 +243,34 @@ async fn kept_segments_are_sent_later_and_then_declared() {
         }
         assert_eq!(declared["duration_ms"], json!(first_duration_ms));
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_longer_than_patience_is_survived_while_segments_are_kept() {
+    for keeps in [true, false] {
+        let server = Server::start().await;
+        // The initialization sections alone meet all of them: each track sends nothing else before its own has arrived.
+        server.seen(|seen| seen.failures = (0..8).map(|call| (call, Failure::Unready)).collect());
+        let dir = tempfile::tempdir().unwrap();
+        let mut upload = settings(&server.base());
+        upload.patience = Duration::from_millis(300);
+        upload.keep_unsent = keeps.then(|| Folder::create(&dir.path().join("kept")).unwrap());
+        let options = Options { pace: Pace::Realtime, limit: Some(Duration::from_secs(5)), ..Options::default() };
+        let source = "test:320x180@30".parse::<Source>().unwrap();
+        let session = Session { source, options, out: None, upload: Some(upload), complete: false, observer: silent() };
+        let (report, result) = session.run().await;
+        match result {
+            Ok(()) => {
+                assert!(keeps, "without a folder, patience ends");
+                assert!((report.declared, report.retries) == (true, 8), "{report:?}");
+                assert_eq!(Folder::create(&dir.path().join("kept")).unwrap().left(), 0);
+                assert!(server.seen(|seen| seen.stored.len()) == 8);
+            }
+            Err(error) => {
+                assert!(!keeps, "with a folder, nothing is lost by waiting: {error}");
+                assert_eq!(error.exit_code(), 6);
+                assert!(server.seen(|seen| seen.ends.is_empty()));
+            }
+        }
+    }
 }
