@@ -198,9 +198,11 @@ impl Enqueue {
 
 /// Quiet: a commit that notifies takes a lock that all such commits share, and the accepting of a segment must not wait
 /// for it. The setting ends with the transaction.
-const PUT: &str = "SELECT e.job_id, e.inserted FROM (SELECT set_config('queue.quiet', 'on', true)) AS quiet, \
+/// The call reads what the setting returned, so that it cannot be made first.
+const PUT: &str = "SELECT e.job_id, e.inserted FROM (SELECT set_config('queue.quiet', 'on', true) AS mode) AS quiet, \
     LATERAL queue.enqueue($1::uuid, $2::text, $3::text, $4::jsonb, $5::text, $6::text, $7::text, \
-      coalesce(now() + $8::float8 * interval '1 millisecond', $9::timestamptz), $10::text) AS e";
+      coalesce(now() + $8::float8 * interval '1 millisecond', $9::timestamptz), \
+      concat($10::text, nullif(quiet.mode, 'on'))) AS e";
 
 /// Puts in a payload of the domain.
 ///

@@ -7,12 +7,7 @@ use crate::{
     kind::JobKind,
     outcome::Outcome,
 };
-use apalis_core::{
-    error::BoxDynError,
-    monitor::Monitor,
-    task::Task,
-    worker::{builder::WorkerBuilder, service::IntoWorkerService},
-};
+use ::apalis::prelude::{BoxDynError, IntoWorkerService, Monitor, Task, WorkerBuilder};
 use domain::job::Queue;
 use sea_orm::DatabaseConnection;
 use std::{fmt, future::Future, time::Duration};

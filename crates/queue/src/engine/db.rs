@@ -82,7 +82,13 @@ impl Hot {
                 }
                 return Ok(value);
             }
-            Ok(Err(error)) => Fail::of(&error),
+            Ok(Err(error)) => {
+                // A table or column that is not there: kept and tried again like an outage, but a person must look.
+                if error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code.starts_with("42")) {
+                    tracing::error!(connection = self.name, error = %error, "schema does not fit this program");
+                }
+                Fail::of(&error)
+            }
             Err(_) => Fail::Away(format!("no answer within {} ms", bound.as_millis())),
         };
         if let Fail::Away(cause) = &result {

@@ -202,12 +202,47 @@ async fn partitions(shared: Arc<Shared>) {
             Box::pin(sqlx::query(keep).bind(DAYS_AHEAD).bind(keep_ms).fetch_one(connection))
         });
         wait = match kept.await {
-            Ok(_) => jittered(PARTITIONS_EVERY),
+            Ok(_) => {
+                prune(&shared, keep_ms).await;
+                jittered(PARTITIONS_EVERY)
+            }
             Err(fail) => {
                 tracing::warn!(error = %fail, "partitions not kept, trying again soon");
                 jittered(Duration::from_secs(60))
             }
         };
+    }
+}
+
+/// What old rows lie outside of the daily partitions: those of a day that had none yet, and the numbers per minute.
+const PRUNE: [&str; 4] = [
+    "DELETE FROM queue.job_archive_default AS a WHERE a.ctid = ANY (ARRAY(SELECT o.ctid FROM queue.job_archive_default AS o \
+     WHERE o.finished_at < now() - $1::float8 * interval '1 millisecond' LIMIT 5000))",
+    "DELETE FROM queue.attempt_default AS a WHERE a.ctid = ANY (ARRAY(SELECT o.ctid FROM queue.attempt_default AS o \
+     WHERE o.ended_at < now() - $1::float8 * interval '1 millisecond' LIMIT 5000))",
+    "DELETE FROM queue.stat AS a WHERE a.ctid = ANY (ARRAY(SELECT o.ctid FROM queue.stat AS o \
+     WHERE o.minute < now() - $1::float8 * interval '1 millisecond' LIMIT 5000))",
+    "DELETE FROM queue.depth AS a WHERE a.ctid = ANY (ARRAY(SELECT o.ctid FROM queue.depth AS o \
+     WHERE o.at < now() - $1::float8 * interval '1 millisecond' LIMIT 5000))",
+];
+/// Most rounds of one statement; what is left waits for the next time.
+const PRUNE_ROUNDS: u32 = 100;
+
+async fn prune(shared: &Shared, keep_ms: f64) {
+    for statement in PRUNE {
+        for _ in 0..PRUNE_ROUNDS {
+            let pruned = call(&shared.pool, LONG_CALL, move |connection| {
+                Box::pin(sqlx::query(statement).bind(keep_ms).execute(connection))
+            });
+            match pruned.await {
+                Ok(done) if done.rows_affected() > 0 => {}
+                Ok(_) => break,
+                Err(fail) => {
+                    tracing::warn!(error = %fail, "old rows not pruned");
+                    break;
+                }
+            }
+        }
     }
 }
 

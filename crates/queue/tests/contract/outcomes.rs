@@ -152,7 +152,7 @@ async fn row_that_somebody_has_locked_holds_up_only_itself() {
 #[tokio::test]
 async fn many_workers_claim_each_job_once() {
     let world = World::new().await;
-    let jobs = 1000;
+    let jobs = 400;
     world
         .run(&format!(
             "INSERT INTO queue.job (id, queue, kind, state, ready_seq, payload) SELECT queue.uuid_v7(), 'control', 'say', 2, \
@@ -160,7 +160,7 @@ async fn many_workers_claim_each_job_once() {
         ))
         .await;
     let ran: Arc<Mutex<HashMap<uuid::Uuid, u32>>> = Arc::default();
-    let workers: Vec<_> = (0..8)
+    let workers: Vec<_> = (0..4)
         .map(|_| {
             let ran = ran.clone();
             let handler = move |_: Say, ctx: JobCtx| {

@@ -31,7 +31,7 @@ async fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-const SHORT: u64 = 1500;
+const SHORT: u64 = 2500;
 
 #[tokio::test]
 async fn killed_workers_job_restarts_elsewhere_within_20_s_with_the_default_lease() {
@@ -72,7 +72,7 @@ async fn poison_stops_at_the_crash_cap_and_spares_its_neighbour() {
     let mut deaths = 0;
     while !world.job(poison).await.starts_with("discarded") {
         let mut child = worker(&world, Some(SHORT));
-        let over = within(Duration::from_secs(15), async || {
+        let over = within(Duration::from_secs(60), async || {
             child.try_wait().expect("wait").is_some() || world.job(poison).await.starts_with("discarded")
         });
         assert!(over.await, "neither dead nor done: {}", world.job(poison).await);
@@ -103,7 +103,7 @@ async fn lease_outlives_a_handler_that_blocks_its_thread() {
 async fn zombie_changes_nothing_when_it_wakes() {
     let world = World::new().await;
     let zombie = worker(&world, Some(SHORT));
-    let id = world.put(Enqueue::raw("nap", json!({ "ms": 2500 }))).await;
+    let id = world.put(Enqueue::raw("nap", json!({ "ms": 4000 }))).await;
     world.job_starts_with(id, "running attempt=1").await;
     signal(&zombie, "-STOP").await;
     let other = worker(&world, Some(SHORT));

@@ -26,6 +26,7 @@ async fn say(db: DatabaseConnection, tries: Arc<AtomicUsize>, job: Say, ctx: Job
     effect(&tx, &job.what).await;
     let outcome = match job.what.as_str() {
         "discard" => Outcome::Discard("no".into()),
+        "discard-rollback" if nth == 0 => Outcome::Discard("no".into()),
         "again" if nth < 20 => Outcome::Snooze(Duration::ZERO),
         _ => Outcome::Completed,
     };
@@ -40,7 +41,7 @@ async fn say(db: DatabaseConnection, tries: Arc<AtomicUsize>, job: Say, ctx: Job
     ctx.settle_in(&tx, outcome).await?;
     match job.what.as_str() {
         // Dropped without a commit: rolled back.
-        "rollback" if nth == 0 => Err(broken("changed its mind")),
+        "rollback" | "discard-rollback" if nth == 0 => Err(broken("changed its mind")),
         "forgets" if nth == 0 => Ok(Outcome::Settled),
         "answer-lost" => {
             tx.commit().await.expect("commit");
@@ -59,6 +60,7 @@ async fn end_and_effect_commit_together_or_not_at_all() {
         ("plain", "completed attempt=1 snoozes=0 crashes=0", "1 completed", 1),
         ("discard", "discarded attempt=1 snoozes=0 crashes=0 reason=no", "1 discarded", 1),
         ("rollback", "completed attempt=2 snoozes=0 crashes=0", "1 failed test, 2 completed", 1),
+        ("discard-rollback", "completed attempt=2 snoozes=0 crashes=0", "1 failed test, 2 completed", 1),
         ("forgets", "completed attempt=1 snoozes=0 crashes=0", "1 handed_back, 1 completed", 1),
         ("answer-lost", "completed attempt=1 snoozes=0 crashes=0", "1 completed", 1),
         ("taken", "completed attempt=2 snoozes=0 crashes=0", "2 completed", 1),

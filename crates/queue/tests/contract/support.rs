@@ -32,7 +32,7 @@ pub(crate) async fn connect(url: &str, most: u32) -> DatabaseConnection {
         .max_connections(most)
         .sqlx_logging(false)
         .test_before_acquire(false)
-        .acquire_timeout(Duration::from_secs(3));
+        .acquire_timeout(Duration::from_secs(30));
     Database::connect(options).await.expect("connect to the test database")
 }
 
@@ -40,7 +40,7 @@ impl World {
     pub(crate) async fn new() -> World {
         let guard = postgres::testing::TestDb::new(migrate).await.expect("a test database");
         let url = guard.url().to_owned();
-        let world = World { db: connect(&url, 10).await, url, guard: Some(guard) };
+        let world = World { db: connect(&url, 20).await, url, guard: Some(guard) };
         world.declare().await;
         world
     }
@@ -48,7 +48,7 @@ impl World {
     /// A world on a server that the test itself runs.
     pub(crate) async fn on(url: &str) -> World {
         migrate(url.to_owned()).await.expect("migrate");
-        let world = World { db: connect(url, 10).await, url: url.to_owned(), guard: None };
+        let world = World { db: connect(url, 20).await, url: url.to_owned(), guard: None };
         world.declare().await;
         world
     }
@@ -110,7 +110,7 @@ impl World {
 
     pub(crate) async fn job_starts_with(&self, id: Uuid, what: &str) {
         let mut last = String::new();
-        let seen = within(Duration::from_secs(30), async || {
+        let seen = within(Duration::from_secs(60), async || {
             last = self.job(id).await;
             last.starts_with(what)
         });
@@ -118,7 +118,7 @@ impl World {
     }
 
     pub(crate) async fn ends(&self, id: Uuid) -> String {
-        self.ends_within(id, Duration::from_secs(30)).await
+        self.ends_within(id, Duration::from_secs(60)).await
     }
 
     pub(crate) async fn ends_within(&self, id: Uuid, bound: Duration) -> String {
@@ -145,15 +145,15 @@ pub(crate) async fn within(bound: Duration, mut reached: impl AsyncFnMut() -> bo
 }
 
 pub(crate) async fn until(what: &str, reached: impl AsyncFnMut() -> bool) {
-    assert!(within(Duration::from_secs(30), reached).await, "never came: {what}");
+    assert!(within(Duration::from_secs(60), reached).await, "never came: {what}");
 }
 
 /// Short leases, so that tests of rescue take seconds; one test uses the defaults.
 pub(crate) fn quick() -> Config {
     Config {
-        lease: Duration::from_millis(2000),
-        beat: Duration::from_millis(400),
-        fence_margin: Duration::from_millis(600),
+        lease: Duration::from_millis(3000),
+        beat: Duration::from_millis(500),
+        fence_margin: Duration::from_millis(800),
         poll: Duration::from_millis(200),
         rescue: Duration::from_millis(300),
         call: Duration::from_millis(1500),

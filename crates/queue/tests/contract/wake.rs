@@ -48,6 +48,19 @@ async fn lost_wake_up_costs_one_poll() {
 }
 
 #[tokio::test]
+async fn enqueue_itself_is_quiet_for_us_and_loud_for_others() {
+    let world = World::new().await;
+    let mut listener = sqlx::postgres::PgListener::connect_with(world.pool()).await.unwrap();
+    listener.listen("queue_ready").await.unwrap();
+    world.say("x").await;
+    queue::notify::notify(&world.db, "mark").await.unwrap();
+    assert_eq!(listener.recv().await.unwrap().payload(), "mark", "ours is woken by the bell alone");
+    let theirs = "SELECT count(*) FROM queue.enqueue(queue.uuid_v7(), NULL, 'say', '{}', NULL, NULL, NULL, NULL)";
+    assert_eq!(world.number(theirs).await, 1);
+    assert_eq!(listener.recv().await.unwrap().payload(), "control", "who writes SQL cannot ring");
+}
+
+#[tokio::test]
 async fn burst_of_rings_is_one_wake_up_and_a_last_one() {
     let world = World::new().await;
     let running = start(Runtime::new(world.db.clone(), quick()).register::<Say, _, _>(2, good), Duration::ZERO);
@@ -123,6 +136,27 @@ async fn schedule_fires_once_a_tick_among_many_workers() {
     for worker in workers {
         worker.stop().await;
     }
+}
+
+#[tokio::test]
+async fn history_is_kept_for_its_time_and_no_longer() {
+    let world = World::new().await;
+    let running = start(Runtime::new(world.db.clone(), quick()).register::<Say, _, _>(4, good), Duration::ZERO);
+    let old = world.say("x").await;
+    world.ends(old).await;
+    running.stop().await;
+    postgres::testing::advance(world.pool(), Duration::from_secs(15 * 24 * 3600)).await.unwrap();
+    let running = start(Runtime::new(world.db.clone(), quick()).register::<Say, _, _>(4, good), Duration::ZERO);
+    let young = world.say("x").await;
+    world.ends(young).await;
+    for (table, key) in [("job_archive", "id"), ("attempt", "job_id")] {
+        until(table, async || {
+            world.number(&format!("SELECT count(*) FROM queue.{table} WHERE {key} = '{old}'")).await == 0
+        })
+        .await;
+        assert_eq!(world.number(&format!("SELECT count(*) FROM queue.{table} WHERE {key} = '{young}'")).await, 1);
+    }
+    running.stop().await;
 }
 
 #[tokio::test]
