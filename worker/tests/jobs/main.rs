@@ -1,6 +1,7 @@
 //! The jobs, each for itself and against each other, in this process: a real database, a store and a staging folder on
 //! the file system, real segments, the real engine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(
     unreachable_pub,
     unused_imports,
