@@ -78,6 +78,10 @@ look() {
   if [ "$scope" = test ] && ! { has ffmpeg && has ffprobe; }; then
     lacks "the ffmpeg and ffprobe commands" "ffmpeg" "ffmpeg"
   fi
+  # The tests look for left-over processes and send signals; a small container has neither command.
+  if [ "$scope" = test ] && ! has pgrep; then
+    lacks "the pgrep and kill commands" "procps" ""
+  fi
   list=$(printf ', %s' "${missing[@]:-}")
   list=${list:2}
 }
