@@ -77,9 +77,13 @@ async fn drain(cx: &Context, recording: &Recording) -> Result<(), JobError> {
                     Err(error) => fault = Some(error),
                 }
             }
-            settle(cx, &recording.id, &well).await?;
+            // Without this the rows of a recording that was given up meanwhile would be brought again and again.
+            let goes_on = settle(cx, &recording.id, &well).await?;
             if let Some(error) = fault {
                 return Err(error);
+            }
+            if !goes_on {
+                return Ok(());
             }
         }
     }
@@ -151,13 +155,14 @@ async fn hash(file: &mut tokio::fs::File) -> Result<Sha256, JobError> {
     }
 }
 
-/// Writes what became of some segments, and in the same transaction lists what viewers may now see.
-async fn settle(cx: &Context, id: &RecordingId, some: &[Brought]) -> Result<(), JobError> {
+/// Writes what became of some segments, and in the same transaction lists what viewers may now see. False when the
+/// recording has no use for them any more.
+async fn settle(cx: &Context, id: &RecordingId, some: &[Brought]) -> Result<bool, JobError> {
     if some.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let tx = db::begin(&cx.db).await?;
-    let Some(recording) = listing::hold(&tx, id).await?.filter(takes_segments) else { return Ok(()) };
+    let Some(recording) = listing::hold(&tx, id).await?.filter(takes_segments) else { return Ok(false) };
     let mut settled = false;
     for Brought { segment, fate } in some {
         settled |= match fate {
@@ -177,7 +182,7 @@ async fn settle(cx: &Context, id: &RecordingId, some: &[Brought]) -> Result<(), 
             tracing::warn!(recording.id = %id, error = %error, "staged bytes not removed, the next scan will");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn lose(tx: &DatabaseTransaction, id: &RecordingId, segment: &Segment, cause: &str) -> Result<bool, JobError> {

@@ -151,3 +151,21 @@ async fn upload_sets_a_provisional_end_back_to_live() {
     assert_eq!((served.version, served.key.as_str()), (2, "o/r/result.v2.mp4"));
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upload_ends_when_its_recording_is_cancelled_under_it() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    let cancelling = world.db.begin().await.unwrap();
+    recordings::lock(&cancelling, &id).await.unwrap();
+    let worker = world.work_on(&[Queue::Ingest]);
+    world.until_blocked("FOR NO KEY UPDATE").await;
+    let cancel = "UPDATE spool.recording SET state = 'cancelled' WHERE id = 'r'";
+    cancelling.execute_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, cancel)).await.unwrap();
+    cancelling.commit().await.unwrap();
+    let ended = world.until_ended(&id, Kind::Upload, "completed").await;
+    assert_eq!(ended.reason.as_deref(), Some("obsolete"));
+    assert!(world.listing(&id).await.is_empty());
+    worker.stop().await;
+}
