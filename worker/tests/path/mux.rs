@@ -187,22 +187,25 @@ fn libavformat_engine_gives_the_same_packets() {
 }
 
 #[tokio::test]
-async fn interrupted_mux_leaves_no_file() {
+async fn interrupted_mux_takes_its_child_along_and_leaves_no_file() {
     let (folder, _) = recorded(5);
-    // The unfinished file is a pipe: the mux writes until it is full, and goes on only when somebody reads it out.
-    let part = folder.path().join("out.mp4.part");
-    assert!(Command::new("mkfifo").arg(&part).status().unwrap().success());
-    let pipe = rustix::fs::open(&part, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+    // A segment that is a pipe nobody writes to: the child waits for it until it is killed.
+    let pipe = segment(folder.path(), Track::Video, 2);
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
-    command.args(["mux", "in", "-o", "out.mp4"]).current_dir(folder.path());
+    command.args(["mux", "in", "-o", "out.mp4", "--engine", "libavformat"]).current_dir(folder.path());
     let mut running = Running::start(command, &folder.path().join("log"));
-    wait::until("the mux writes", PATIENCE, async || {
+    let write = || rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+    let held = wait::until("the child reads the pipe", PATIENCE, async || {
         assert!(running.is_alive(), "{}", running.log());
-        rustix::io::read(&pipe, &mut [0_u8; 8]).ok().filter(|n| *n > 0).map(drop)
+        write()
     })
     .await;
     running.signal(Signal::INT);
     assert_eq!(running.wait(PATIENCE).code(), Some(130), "{}", running.log());
+    drop(held);
+    wait::until("nobody reads the pipe any more", PATIENCE, async || write().is_none().then_some(())).await;
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name == "in" || name == "log"), "{left:?}");
 }
