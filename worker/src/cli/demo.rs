@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the demo.
-pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let duration = Duration::from_secs(args.seconds);
-    demo::run(Options { headless: args.headless, duration, keep: args.keep, data: args.data }).await
+pub(crate) async fn run(args: Args, set: &[(String, String)]) -> anyhow::Result<Exit> {
+    let Args { headless, seconds, keep, data } = args;
+    demo::run(Options { headless, duration: Duration::from_secs(seconds), keep, data, set: set.to_vec() }).await
 }

@@ -32,16 +32,17 @@ use std::future::Future;
 
 /// Takes screen recordings in, segment by segment, and makes one verified result.mp4 of each.
 #[derive(Debug, Parser)]
-#[command(name = "spool", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "spool", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Answer in JSON on standard output.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "For every command")]
     json: bool,
     /// Override one setting, for example --set cleanup.grace=1h; may be given several times.
-    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = config::parse_set)]
+    #[arg(long, global = true, help_heading = "For every command")]
+    #[arg(value_name = "SECTION.KEY=VALUE", value_parser = config::parse_set)]
     set: Vec<(String, String)>,
 }
 
@@ -115,7 +116,7 @@ pub(crate) fn main() -> Exit {
 async fn run(command: Command, set: &[(String, String)], out: Output) -> anyhow::Result<Exit> {
     let settings = || config::settings(set);
     match command {
-        Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => demo::run(args, set).await,
         Command::Serve => run::serve(settings()?).await,
         Command::Work(args) => run::work(args, settings()?).await,
         Command::Migrate => until_interrupted(migrate::run(&settings()?, out)).await,

@@ -22,7 +22,6 @@ use home::Home;
 use serde::Serialize;
 use show::Show;
 use stage::{Setting, Stage};
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) keep: Option<PathBuf>,
     /// The data folder.
     pub(crate) data: PathBuf,
+    /// Settings for every process, as section.key and value; they win.
+    pub(crate) set: Vec<(String, String)>,
 }
 
 /// The last line of a headless run (`CONTRACTS §2`).
@@ -105,8 +106,8 @@ async fn play(stage: &mut Stage, home: &Home, options: &Options, answer: &mut An
     let recorder = stage::sibling("spool-record")?;
     options.keep.as_deref().map_or(Ok(()), clear)?;
     teller.step(&format!("data folder {}", home.root().display()));
-    let mut setting = stage.set(home).await.context("prepare")?;
-    migrate(home, &setting.env).await?;
+    let mut setting = stage.set(home, &options.set).await.context("prepare")?;
+    migrate(home, &setting).await?;
     let api = start(stage, home, &mut setting).await?;
     let base = format!("http://{}", setting.config.http.listen);
     teller.step(&format!("API and worker are up: {base}"));
@@ -154,11 +155,10 @@ fn clear(keep: &Path) -> anyhow::Result<()> {
 }
 
 /// Brings the schema up to date, as an init container would.
-async fn migrate(home: &Home, env: &HashMap<String, String>) -> anyhow::Result<()> {
+async fn migrate(home: &Home, setting: &Setting) -> anyhow::Result<()> {
     let program = stage::own_program()?;
-    let arguments = vec![OsString::from("migrate")];
-    let mut process =
-        Process::start(Start { name: "migrate", program: &program, arguments, env, log: home.log("migrate") })?;
+    let (arguments, env, log) = (setting.arguments("migrate"), &setting.env, home.log("migrate"));
+    let mut process = Process::start(Start { name: "migrate", program: &program, arguments, env, log })?;
     match process.ended().await? {
         status if status.success() => Ok(()),
         status => Err(stage::told(&process, format!("migrate failed ({status})")).into()),
@@ -168,8 +168,8 @@ async fn migrate(home: &Home, env: &HashMap<String, String>) -> anyhow::Result<(
 /// Starts API and worker, on other ports when somebody was faster, and waits until they answer.
 async fn start(stage: &mut Stage, home: &Home, setting: &mut Setting) -> anyhow::Result<Api> {
     for _ in 0..STARTS_MAX {
-        stage.start(home, &setting.env, "serve")?;
-        stage.start(home, &setting.env, "work")?;
+        stage.start(home, setting, "serve")?;
+        stage.start(home, setting, "work")?;
         let api = Api::new(format!("http://{}", setting.config.http.listen), service_token(setting)?)?;
         let failure = tokio::select! {
             failure = stage.broken() => failure,

@@ -29,14 +29,24 @@ pub(super) struct Stage {
 pub(super) struct Setting {
     /// Environment of every process.
     pub(super) env: HashMap<String, String>,
-    /// The same, read.
+    /// Flags of every process of ours.
+    flags: Vec<(String, String)>,
+    /// Both, read.
     pub(super) config: Config,
+}
+
+impl Setting {
+    /// The command line of one of our own commands.
+    pub(super) fn arguments(&self, command: &str) -> Vec<OsString> {
+        let flags = self.flags.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
+        std::iter::once(command.to_owned()).chain(flags).map(OsString::from).collect()
+    }
 }
 
 impl Stage {
     /// Settings for every process; starts a private Postgres unless an address is given.
-    pub(super) async fn set(&mut self, home: &Home) -> anyhow::Result<Setting> {
-        let mut sources = Sources::of_process(Vec::new());
+    pub(super) async fn set(&mut self, home: &Home, flags: &[(String, String)]) -> anyhow::Result<Setting> {
+        let mut sources = Sources::of_process(flags.to_vec());
         let env = &mut sources.env;
         let mut ours = HashMap::new();
         let mut default = |key: &str, value: String| {
@@ -66,7 +76,7 @@ impl Stage {
         }
         env.extend(ours.clone());
         let config = config::load(&sources)?;
-        Ok(Setting { env: ours, config })
+        Ok(Setting { env: ours, flags: flags.to_vec(), config })
     }
 
     /// Stops the processes and sets another port wherever somebody else has taken ours since it was chosen; false when
@@ -91,15 +101,10 @@ impl Stage {
     }
 
     /// Starts a process that stays until the demo stops it.
-    pub(super) fn start(
-        &mut self,
-        home: &Home,
-        env: &HashMap<String, String>,
-        name: &'static str,
-    ) -> anyhow::Result<()> {
+    pub(super) fn start(&mut self, home: &Home, setting: &Setting, name: &'static str) -> anyhow::Result<()> {
         let program = own_program()?;
-        let arguments = vec![OsString::from(name)];
-        self.processes.push(Process::start(Start { name, program: &program, arguments, env, log: home.log(name) })?);
+        let (arguments, env, log) = (setting.arguments(name), &setting.env, home.log(name));
+        self.processes.push(Process::start(Start { name, program: &program, arguments, env, log })?);
         Ok(())
     }
 
