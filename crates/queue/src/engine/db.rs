@@ -157,3 +157,15 @@ pub(crate) async fn call<T: Send>(
     }
     Err(fail)
 }
+
+/// Upkeep that the database refuses must not keep the loop from its work: said and left. True: it was refused.
+pub(crate) fn unless_away(result: Result<(), Fail>, what: &'static str) -> Result<bool, Fail> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(fail @ Fail::Away(_)) => Err(fail),
+        Err(fail) => {
+            tracing::warn!(error = %fail, engine.upkeep = what, "upkeep refused");
+            Ok(true)
+        }
+    }
+}

@@ -329,7 +329,7 @@ where
             if stopped.is_cancelled() {
                 return;
             }
-            tracing::error!(engine.r#loop = name, error = %panic, "engine loop ended by a panic, starting it again");
+            tracing::error!(engine.part = name, error = %panic, "engine loop ended by a panic, starting it again");
             sleep(Duration::from_secs(1)).await;
         }
     })

@@ -8,7 +8,7 @@
 use super::{
     Done, Shared,
     batch::{Ask, ClaimArrays, DoneArrays, UNRECORDABLE, claimed_row, is_claim, unrecordable},
-    db::{Fail, Hot},
+    db::{Fail, Hot, unless_away},
     held::Key,
     lane::{Lane, Row as LaneRow},
     limits::{self, Limits},
@@ -57,6 +57,7 @@ pub(super) struct Pump {
     away_until: Option<Instant>,
     backoff: Duration,
     again: bool,
+    started: bool,
 }
 
 impl Pump {
@@ -72,6 +73,7 @@ impl Pump {
             away_until: None,
             backoff: BACKOFF_MIN,
             again: false,
+            started: false,
         }
     }
 
@@ -82,6 +84,9 @@ impl Pump {
             .map(|lane| (lane.kind().to_owned(), lane.spec.max_runtime.as_secs_f64().into()))
             .collect::<serde_json::Map<_, _>>()
             .into();
+        if std::mem::replace(&mut self.started, true) {
+            self.recover(shared);
+        }
         while !shared.stopped.is_cancelled() {
             let by_poll = self.wait(shared).await;
             if self.away_until.is_some_and(|until| until > Instant::now()) {
@@ -109,6 +114,21 @@ impl Pump {
         }
         let _ = self.stats.write(&mut self.hot).await;
         self.hot.close();
+    }
+
+    /// After a panic: ends that were being written then are in nobody's hands. How they ended is lost, so those jobs run
+    /// again, rather than staying in their slots for ever.
+    fn recover(&mut self, shared: &Shared) {
+        while let Ok(done) = self.inbox.try_recv() {
+            self.accept(done);
+        }
+        let kept: HashSet<Key> = self.pending.iter().map(|p| p.done.key).collect();
+        for (ctx, finishing) in shared.held.snapshot() {
+            if finishing && !kept.contains(&ctx.key()) {
+                tracing::error!(job.id = %ctx.id(), "end of a job lost, handing it back");
+                shared.done(&ctx, Transition::plain(Turn::HandBack));
+            }
+        }
     }
 
     /// Waits for something to do. Says whether only the clock woke us.
@@ -178,10 +198,10 @@ impl Pump {
         }
         if shared.look.swap(false, Ordering::AcqRel) || Instant::now() >= self.tick_at {
             self.tick_at = Instant::now() + jittered(shared.config.poll);
-            unless_away(self.limits.look(&mut self.hot).await, "limits not read")?;
+            unless_away(self.limits.look(&mut self.hot).await, "limits")?;
             let compared = self.compare(shared).await;
-            unless_away(compared, "own rows not compared")?;
-            if unless_away(self.stats.write(&mut self.hot).await, "numbers not written, leaving them out")? {
+            unless_away(compared, "own rows")?;
+            if unless_away(self.stats.write(&mut self.hot).await, "numbers")? {
                 self.stats.drop_all();
             }
         }
@@ -465,17 +485,5 @@ impl Pump {
             }
         }
         Ok(())
-    }
-}
-
-/// Upkeep that the database refuses must not keep the loop from its work: said and left. True: it was refused.
-fn unless_away(result: Result<(), Fail>, what: &'static str) -> Result<bool, Fail> {
-    match result {
-        Ok(()) => Ok(false),
-        Err(fail @ Fail::Away(_)) => Err(fail),
-        Err(fail) => {
-            tracing::warn!(error = %fail, "{what}");
-            Ok(true)
-        }
     }
 }
