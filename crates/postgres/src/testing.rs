@@ -75,7 +75,9 @@ impl Drop for TestDb {
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let mut connection = admin.connect().await?;
+                // A connection that the test's runtime was still opening cannot finish while that runtime waits here, and
+                // the server would wait for it: a minute, until its own time limit for a login.
+                let mut connection = admin.options([("statement_timeout", "5s")]).connect().await?;
                 connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await?;
                 connection.close().await
             })
