@@ -6,6 +6,7 @@
 use crate::cli::exit::Failure;
 use anyhow::Context as _;
 use rand::RngExt as _;
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -92,17 +93,31 @@ impl Home {
         }
         let drawn: [u8; SECRET_BYTES] = rand::rng().random();
         let hex: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
-        // Written aside and renamed: a demo that is killed here must not leave half a secret for the next one.
-        let aside = path.with_extension("new");
-        let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&aside)?;
-            file.write_all(format!("{id}:{hex}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)
-        };
-        write().with_context(|| format!("write {}", path.display()))?;
+        write_private(&path, &format!("{id}:{hex}\n"))?;
         Ok(path)
     }
+
+    /// File for a shell to read: with it every command in another terminal works on what this demo has started.
+    pub(super) fn shell(&self, env: &HashMap<String, String>) -> anyhow::Result<PathBuf> {
+        let path = self.root.join("demo.env");
+        let mut lines: Vec<String> =
+            env.iter().map(|(key, value)| format!("export {key}='{}'\n", value.replace('\'', r"'\''"))).collect();
+        lines.sort();
+        write_private(&path, &lines.concat())?;
+        Ok(path)
+    }
+}
+
+/// Writes a file that its owner alone may read. Aside first: a demo that is killed here must not leave half of it.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let aside = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&aside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    };
+    write().with_context(|| format!("write {}", path.display()))
 }
 
 fn private_folder(path: &Path) -> anyhow::Result<()> {
@@ -128,6 +143,17 @@ mod tests {
         assert!(refused.starts_with("another demo is running in /"), "{refused}");
         drop(first);
         Home::open(&root).unwrap();
+    }
+
+    #[test]
+    fn shell_reads_back_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = HashMap::from([("A".to_owned(), "it's $HOME".to_owned()), ("B".to_owned(), "2".to_owned())]);
+        let path = Home::open(folder.path()).unwrap().shell(&env).unwrap();
+        let script = format!(". '{}' && printf '%s|%s' \"$A\" \"$B\"", path.display());
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's $HOME|2");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
