@@ -7,7 +7,7 @@ use migration as schema;
 use queue::{Config, Engine, JobCtx, JobKind, Outcome, Runtime, enqueue::Enqueue, kinds};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, Row};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use std::time::{Duration, Instant};
 use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 use uuid::Uuid;
@@ -80,14 +80,27 @@ impl World {
         self.db.execute_raw(statement).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows_affected()
     }
 
+    /// Rows of a query; asked again for a while, because an outage leaves dead connections in the pool.
+    async fn rows(&self, sql: &str, id: Option<Uuid>) -> Vec<PgRow> {
+        let mut tries = 0;
+        loop {
+            let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            let query = if let Some(id) = id { query.bind(id) } else { query };
+            match query.fetch_all(self.pool()).await {
+                Ok(rows) => return rows,
+                Err(error) if tries == 50 => panic!("{sql}: {error}"),
+                Err(_) => tries += 1,
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn number(&self, sql: &str) -> i64 {
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(self.pool()).await;
-        row.unwrap_or_else(|error| panic!("{sql}: {error}")).get(0)
+        self.rows(sql, None).await[0].get(0)
     }
 
     pub(crate) async fn text(&self, sql: &str) -> String {
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(self.pool()).await;
-        row.unwrap_or_else(|error| panic!("{sql}: {error}")).get::<Option<String>, _>(0).unwrap_or_default()
+        self.rows(sql, None).await[0].get::<Option<String>, _>(0).unwrap_or_default()
     }
 
     /// One line about a job: state or outcome, attempt, snoozes, crashes, reason, class.
@@ -96,7 +109,7 @@ impl World {
                 || coalesce(' class=' || error_class, '') FROM queue.job WHERE id = $1 \
              UNION ALL SELECT queue.outcome_word(outcome) || ' attempt=' || attempt || ' snoozes=' || snoozes || ' crashes=' || crashes \
                 || coalesce(' reason=' || reason, '') || coalesce(' class=' || error_class, '') FROM queue.job_archive WHERE id = $1";
-        let rows = sqlx::query(sql).bind(id).fetch_all(self.pool()).await.expect("look at a job");
+        let rows = self.rows(sql, Some(id)).await;
         rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join(" | ")
     }
 
@@ -104,7 +117,7 @@ impl World {
     pub(crate) async fn attempts(&self, id: Uuid) -> String {
         let sql = "SELECT attempt || ' ' || (ARRAY['completed','failed','snoozed','discarded','cancelled','lost','handed_back'])[outcome + 1] \
                 || coalesce(' ' || error_class, '') FROM queue.attempt WHERE job_id = $1 ORDER BY ended_at, epoch";
-        let rows = sqlx::query(sql).bind(id).fetch_all(self.pool()).await.expect("look at attempts");
+        let rows = self.rows(sql, Some(id)).await;
         rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join(", ")
     }
 
