@@ -98,6 +98,8 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness) -> Router {
         .route("/api/recordings/{id}/playback-token", post(recordings::playback_token))
         .route("/api/recordings/{id}/heartbeat", post(steering::heartbeat))
         .route("/api/recordings/{id}/end", post(steering::end))
+        .route("/api/recordings/{id}/segments/presign", post(segments::direct))
+        .route("/api/recordings/{id}/segments/report", post(segments::direct))
         .route("/api/recordings/{id}/cancel", post(steering::cancel))
         .route("/api/recordings/{id}/retry", post(steering::retry))
         .route("/api/recordings/{id}/remux", post(steering::remux))

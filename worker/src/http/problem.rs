@@ -34,6 +34,7 @@ pub(crate) enum Code {
     RecordingArchived,
     InitMissing,
     WrongState,
+    DirectUnavailable,
     NothingToFinalize,
     RecordingExists,
     RecordingDeleted,
@@ -107,6 +108,9 @@ impl Code {
                 "send init.mp4 of the track first",
             ),
             Code::WrongState => ("wrong-state", 409, "the recording's state does not allow this", "look at its state"),
+            Code::DirectUnavailable => {
+                ("direct-unavailable", 409, "segments cannot be sent past this server", "send them with PUT")
+            }
             Code::NothingToFinalize => (
                 "nothing-to-finalize",
                 409,

@@ -53,7 +53,9 @@ pub(crate) async fn put(
         }
         Err(problem) => {
             api.cx.metrics.segment(SegmentOutcome::Refused, 0);
-            refuse(problem, &mut stream).await
+            // A sender that waits for leave to send has sent nothing, and must not be asked to.
+            let waits = headers.contains_key(header::EXPECT);
+            refuse(problem, (!waits).then_some(&mut stream)).await
         }
     }
 }
@@ -85,23 +87,40 @@ fn answer(taken: &Taken) -> Response {
 }
 
 /// Answers a refusal after the rest of the body, if that is short enough.
-async fn refuse(problem: Problem, stream: &mut BodyDataStream) -> Response {
-    let mut read = 0;
-    let rest = async {
-        while let Some(Ok(bytes)) = stream.next().await {
-            read += bytes.len() as u64;
-            if read > REST_BYTES_MAX {
-                return false;
-            }
-        }
-        true
+async fn refuse(problem: Problem, stream: Option<&mut BodyDataStream>) -> Response {
+    let at_end = match stream {
+        Some(stream) => timeout(REST_TIMEOUT, rest(stream)).await.unwrap_or(false),
+        None => false,
     };
-    let at_end = timeout(REST_TIMEOUT, rest).await.unwrap_or(false);
     let mut response = problem.into_response();
     if !at_end {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Throws away what is left of a body; false when that is too much.
+async fn rest(stream: &mut BodyDataStream) -> bool {
+    let mut read = 0;
+    while let Some(Ok(bytes)) = stream.next().await {
+        read += bytes.len() as u64;
+        if read > REST_BYTES_MAX {
+            return false;
+        }
+    }
+    true
+}
+
+/// `POST …/segments/presign` and `…/report`: sending past this server is not built in, and a folder cannot offer it at
+/// all. The recorder falls back to sending through this server.
+pub(crate) async fn direct(
+    State(api): State<Api>,
+    id: Result<Id, Problem>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Id(id) = id?;
+    access::upload(&api, &headers, &id)?;
+    Err(Problem::new(Code::DirectUnavailable).object(id))
 }
 
 fn length(headers: &HeaderMap) -> Result<u64, Problem> {

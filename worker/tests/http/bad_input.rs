@@ -22,7 +22,7 @@ fn put(world: &World, made: &Made, path: &str, body: impl Into<reqwest::Body>) -
     world.request(Method::PUT, path).bearer_auth(&made.token).body(body)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_that_are_missing_wrong_expired_or_foreign_open_nothing() {
     let world = World::new().await;
     let (made, other) = (world.begun().await, world.recording().await);
@@ -96,7 +96,7 @@ async fn tokens_that_are_missing_wrong_expired_or_foreign_open_nothing() {
     assert_eq!(refused.headers["www-authenticate"], "Bearer realm=\"spool\"");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_that_is_not_there_is_said_so() {
     let world = World::new().await;
     let ghost = Made { id: "ghost".to_owned(), token: world.token("ghost", Scope::Upload, 60) };
@@ -135,7 +135,7 @@ async fn a_recording_that_is_not_there_is_said_so() {
     check(&world, cases).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tricks_in_id_owner_track_and_name_reach_nothing() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -204,7 +204,7 @@ async fn tricks_in_id_owner_track_and_name_reach_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_segment_are_refused_with_their_defect() {
     let world = World::with(|config| config.limits.segment_size = bytesize::ByteSize::kib(512)).await;
     let (made, empty) = (world.begun().await, world.recording().await);
@@ -272,7 +272,7 @@ async fn bytes_that_are_no_segment_are_refused_with_their_defect() {
 }
 
 /// A segment of twelve seconds where ten are allowed.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn segments_that_last_too_long_are_refused() {
     let world = World::with(|config| config.limits.segment_duration = std::time::Duration::from_millis(1500)).await;
     let made = world.recording().await;
@@ -283,7 +283,7 @@ async fn segments_that_last_too_long_are_refused() {
 }
 
 /// A body that breaks off or stalls is not acknowledged and leaves nothing.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_break_off_or_stall_leave_nothing() {
     let world = World::with(|config| config.http.body_timeout = std::time::Duration::from_millis(300)).await;
     let made = world.begun().await;
@@ -305,6 +305,14 @@ async fn bodies_that_break_off_or_stall_leave_nothing() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"), "{answer}");
     assert_eq!(world.traces().await, before);
 
+    // A sender that asks for leave first is refused before it has sent a byte.
+    let mut asks = TcpStream::connect(&address).await.unwrap();
+    let head = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n").replace("/video/", "/text/");
+    asks.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, asks.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains("100"), "{answer}");
+
     let mut breaks = TcpStream::connect(&address).await.unwrap();
     breaks.write_all(&half).await.unwrap();
     drop(breaks);
@@ -315,7 +323,7 @@ async fn bodies_that_break_off_or_stall_leave_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_cannot_be_read_are_bad_requests() {
     let world = World::with(|config| config.limits.json_size = bytesize::ByteSize::kib(4)).await;
     let made = world.begun().await;
@@ -358,6 +366,8 @@ async fn requests_that_cannot_be_read_are_bad_requests() {
             service(Method::POST, "/api/recordings").body(format!("{{\"owner_id\": \"{}\"}}", "o".repeat(5000))),
             (413, "too-large"),
         ),
+        ("presign", recorder("segments/presign").json(&json!({"objects": []})), (409, "direct-unavailable")),
+        ("report", recorder("segments/report").json(&json!({"objects": []})), (409, "direct-unavailable")),
         ("nothing here", service(Method::GET, "/api/nothing"), (404, "not-found")),
         ("root", service(Method::GET, "/"), (404, "not-found")),
         ("wrong method", service(Method::PATCH, "/api/recordings"), (405, "method-not-allowed")),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const PATH: &str = "/api/upload/recording-complete";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complete_ten_times_at_once_is_one_finalize_and_one_job() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -23,7 +23,7 @@ async fn complete_ten_times_at_once_is_one_finalize_and_one_job() {
     assert_eq!(world.texts("SELECT type FROM spool.event", []).await, ["recording.finalizing"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complete_may_be_called_by_the_recorder() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -31,7 +31,7 @@ async fn complete_may_be_called_by_the_recorder() {
     assert_eq!(world.send(request).await.body["status"], "queued");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complete_with_nothing_changes_nothing() {
     let world = World::new().await;
     let made = world.recording().await;
@@ -45,7 +45,7 @@ async fn complete_with_nothing_changes_nothing() {
     assert_eq!(answer.problem(), (409, "nothing-to-finalize"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complete_answers_by_state() {
     let world = World::new().await;
     let made = world.begun().await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn staging_that_is_full_says_so_and_keeps_nothing() {
     let world = World::with(|config| config.staging.size_max = bytesize::ByteSize::kib(20)).await;
     let made = world.recording().await;
@@ -19,7 +19,7 @@ async fn staging_that_is_full_says_so_and_keeps_nothing() {
     assert_eq!(world.traces().await, before);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn volume_that_is_nearly_full_takes_nothing_more() {
     let world = World::with(|config| config.staging.free_min = bytesize::ByteSize::eib(1)).await;
     let made = world.recording().await;
@@ -28,7 +28,7 @@ async fn volume_that_is_nearly_full_takes_nothing_more() {
 }
 
 /// Two bodies hang; the third of that recording is told to come back, another recording is not.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_recording_cannot_take_every_place() {
     let world = World::with(|config| config.limits.puts_per_recording = 2).await;
     let (made, other) = (world.begun().await, world.recording().await);
@@ -62,7 +62,7 @@ async fn one_recording_cannot_take_every_place() {
     assert_eq!(world.put(&made, Track::Video, "segment_004.m4s", segment).await.status, 201);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_answers_without_a_token_and_counts() {
     let world = World::new().await;
     world.begun().await;
@@ -77,7 +77,7 @@ async fn health_answers_without_a_token_and_counts() {
 }
 
 /// A body that is on its way when the process stops still gets its answer; nobody else gets in.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_lets_open_requests_end() {
     let world = World::with(|config| config.http.drain = PATIENCE).await;
     let made = world.begun().await;

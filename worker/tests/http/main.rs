@@ -5,6 +5,7 @@
 mod bad_input;
 mod complete;
 mod limits;
+mod log;
 mod outage;
 mod put;
 mod result;

@@ -13,7 +13,7 @@ use worker::serve::{self, Bound};
 
 /// The database goes away while the body is coming in: the bytes stay where they are, the recorder is told to come back,
 /// and does.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn database_away_during_a_segment_loses_nothing() {
     let world = World::with(|config| config.database.acquire_timeout = Duration::from_secs(1)).await;
     let made = world.begun().await;
@@ -65,7 +65,7 @@ async fn database_away_during_a_segment_loses_nothing() {
 }
 
 /// The store is away: what does not need it goes on, and what does says so.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_away_stops_no_segment() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -84,7 +84,7 @@ fn settings(world: &World) -> Config {
     Config::clone(&world.cx.config)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_starts_without_its_parts() {
     let world = World::new().await;
     let refusal = |change: fn(&mut Config)| {
@@ -107,7 +107,7 @@ async fn nothing_starts_without_its_parts() {
     assert_eq!(world.traces().await, before);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_opened_without_a_secret() {
     let world = World::new().await;
     for (change, setting) in [
@@ -124,7 +124,7 @@ async fn nothing_is_opened_without_a_secret() {
 }
 
 /// Acknowledged bytes wait in the folder that took them in: another folder must not take in beside it.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_staging_folder_is_refused_while_the_first_is_in_use() {
     let world = World::new().await;
     let made = world.begun().await;

@@ -6,7 +6,7 @@ use domain::segment::{Name, Track};
 use reqwest::Method;
 use serde_json::json;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_acknowledges_after_row_bytes_and_job() {
     let world = World::new().await;
     let made = world.recording().await;
@@ -40,7 +40,7 @@ async fn put_acknowledges_after_row_bytes_and_job() {
     assert_eq!(world.texts(jobs, []).await, [format!("upload ingest 2 upload:{id} {id} o", id = made.id)]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_of_the_same_bytes_is_welcome_and_changes_nothing() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -53,7 +53,7 @@ async fn put_of_the_same_bytes_is_welcome_and_changes_nothing() {
 }
 
 /// Twenty at once under one name, half of them with other bytes: one is new, its like are welcome, the rest conflict.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_at_once_under_one_name_has_one_winner() {
     let world = World::with(|config| config.limits.puts_per_recording = 64).await;
     let made = world.recording().await;
@@ -73,7 +73,7 @@ async fn put_at_once_under_one_name_has_one_winner() {
 }
 
 /// The sender may forget the bytes after the answer: so they are made sure of, wherever their row says they are.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_of_the_same_bytes_makes_sure_of_them() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -113,7 +113,7 @@ async fn put_of_the_same_bytes_makes_sure_of_them() {
 }
 
 /// The row says where the initialization section is: in staging, or in the store once it is brought there.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_reads_the_initialization_section_where_it_is() {
     let world = World::new().await;
     let made = world.recording().await;
@@ -135,7 +135,7 @@ async fn put_reads_the_initialization_section_where_it_is() {
 }
 
 /// What was acknowledged before the end is welcome again after it: the recorder may not have heard the answer.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_after_the_end_knows_what_it_has() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -154,7 +154,7 @@ async fn put_after_the_end_knows_what_it_has() {
 }
 
 /// A web app completes inside a transaction that it leaves open: no segment waits for it.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_does_not_wait_for_a_completion_that_is_not_committed() {
     use sea_orm::TransactionTrait as _;
     let world = World::new().await;
@@ -171,7 +171,7 @@ async fn put_does_not_wait_for_a_completion_that_is_not_committed() {
 }
 
 /// Whoever shuts the door holds the row; a segment waits for a bounded time and loses nothing.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn put_gives_way_to_a_held_recording() {
     use sea_orm::TransactionTrait as _;
     let world = World::new().await;

@@ -20,7 +20,7 @@ async fn published(world: &World) -> (Made, Vec<u8>) {
     (made, film)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_is_served_whole_in_ranges_and_by_tag() {
     let world = World::new().await;
     let (made, film) = published(&world).await;
@@ -68,7 +68,7 @@ async fn result_is_served_whole_in_ranges_and_by_tag() {
     assert_eq!(send(other).await.0, 200, "a range of another version is not glued to what the player has");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_is_there_only_when_it_is_published() {
     let world = World::new().await;
     let made = world.recording().await;

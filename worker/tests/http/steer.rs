@@ -5,7 +5,7 @@ use domain::segment::{Name, Track};
 use reqwest::Method;
 use serde_json::json;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn create_is_idempotent_for_its_owner() {
     let world = World::with(|config| config.http.public_url = "https://spool.example/".to_owned()).await;
     let body = json!({"id": "r1", "owner_id": "o", "source": "spool", "policy": "fail"});
@@ -27,7 +27,7 @@ async fn create_is_idempotent_for_its_owner() {
     assert_eq!(world.texts("SELECT state FROM spool.liveness", []).await, ["recording"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn create_ten_times_at_once_makes_one() {
     let world = World::new().await;
     let calls = (0..10).map(|_| world.call(Method::POST, "/api/recordings", json!({"id": "r1", "owner_id": "o"})));
@@ -36,7 +36,7 @@ async fn create_ten_times_at_once_makes_one() {
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 9);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_that_are_made_are_believed() {
     let world = World::new().await;
     let made = world.recording().await;
@@ -53,7 +53,7 @@ async fn tokens_that_are_made_are_believed() {
     assert_eq!((in_header.status, in_query.status), (200, 200));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_says_what_the_contract_promises() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -98,7 +98,7 @@ async fn status_says_what_the_contract_promises() {
     assert_eq!(status["result"], result);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn list_pages_by_key_and_narrows_down() {
     let world = World::new().await;
     for n in 0..5 {
@@ -121,7 +121,7 @@ async fn list_pages_by_key_and_narrows_down() {
     assert_eq!(of("/api/recordings?state=ready").await, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeat_is_heard_until_the_recording_has_ended() {
     let world = World::new().await;
     let made = world.recording().await;
@@ -147,7 +147,7 @@ async fn heartbeat_is_heard_until_the_recording_has_ended() {
     assert_eq!(world.texts(row, []).await, ["paused 0 t"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn end_is_kept_and_wakes_whoever_waits_for_it() {
     let world = World::new().await;
     let made = world.begun().await;
@@ -169,7 +169,7 @@ async fn end_is_kept_and_wakes_whoever_waits_for_it() {
     assert_eq!(world.texts(declared, []).await, ["2"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operator_verbs_are_queued_or_refused_by_state() {
     let world = World::new().await;
     let made = world.begun().await;

@@ -1,4 +1,7 @@
 //! One server in this process with a database, a store and a staging folder of its own.
+//!
+//! Tests run on several threads: dropping the database waits for whoever is just connecting to it, and on one thread
+//! that would be the server, which waits for the drop.
 
 use crate::set::Set;
 use chrono::TimeDelta;
