@@ -54,7 +54,7 @@ async fn rescue(shared: Arc<Shared>) {
     // behind them are as alive as this one. The same holds after a start of the database; the statement knows that.
     let mut blind_until: Option<Instant> = None;
     // Jittered downwards only: lease and one round together are what a dead worker's job waits at most.
-    while pause(&shared, shared.config.rescue.mul_f64(0.6 + 0.3 * rand::random::<f64>())).await {
+    while pause(&shared, shared.config.rescue.mul_f64(0.5 + 0.3 * rand::random::<f64>())).await {
         if blind_until.is_some_and(|until| until > Instant::now()) {
             // Asked all the same, so that a second outage is noticed.
             if call(&shared.pool, shared.config.call, |c| Box::pin(sqlx::query("SELECT 1").execute(c))).await.is_err() {

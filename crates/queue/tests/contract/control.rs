@@ -198,15 +198,22 @@ async fn follow_up_comes_once_from_every_way_of_ending() {
         .iter()
         .map(|(subject, payload)| match serde_json::from_str::<Control>(payload).unwrap() {
             Control::FollowUp(follow_up) => {
-                (subject.as_str(), follow_up.ended.job_id, follow_up.ended.outcome, follow_up.ended.kind)
+                let ended = follow_up.ended;
+                (subject.as_str(), ended.job_id, ended.outcome, ended.kind, ended.error_class)
             }
             Control::Verb { .. } => panic!("not a follow-up: {payload}"),
         })
         .collect();
-    let want = |subject, id, outcome: &str| (subject, id, outcome.to_owned(), "say".to_owned());
+    let want = |subject, id, outcome: &str, class: Option<&str>| {
+        (subject, id, outcome.to_owned(), "say".to_owned(), class.map(str::to_owned))
+    };
     assert_eq!(
         seen,
-        [want("r1", by_handler, "discarded"), want("r2", by_operator, "cancelled"), want("r3", by_rescue, "discarded")]
+        [
+            want("r1", by_handler, "discarded", Some("no")),
+            want("r2", by_operator, "cancelled", None),
+            want("r3", by_rescue, "discarded", Some("attempts"))
+        ]
     );
     running.stop().await;
 }
