@@ -35,8 +35,25 @@ impl Break {
         self.to_ms - self.from_ms
     }
 
-    fn overlap_ms(&self, other: &Break) -> u64 {
-        self.to_ms.min(other.to_ms).saturating_sub(self.from_ms.max(other.from_ms))
+    /// The part of this stretch that a pause takes up, when `other` skips it too. Where the other track lacks segments
+    /// as well, the pause is taken to be at the end of what both skip.
+    fn shared(&self, other: &Break) -> Pause {
+        let (from_ms, to_ms) = (self.from_ms.max(other.from_ms), self.to_ms.min(other.to_ms));
+        let length_ms = to_ms.saturating_sub(from_ms).min(self.excess_ms).min(other.excess_ms);
+        Pause { from_ms: to_ms.saturating_sub(length_ms), to_ms }
+    }
+}
+
+/// A stretch in which nobody recorded.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    from_ms: u64,
+    to_ms: u64,
+}
+
+impl Pause {
+    fn length_ms(&self) -> u64 {
+        self.to_ms.saturating_sub(self.from_ms)
     }
 }
 
@@ -54,8 +71,8 @@ pub(super) fn find(views: &[TrackView], declared: Option<&Declaration>) -> Vec<G
             continue;
         };
         gaps.extend(runs(view, 1, first, 0, start_ms - origin_ms));
+        let others = breaks.iter().enumerate().find(|(other, _)| *other != at).map(|(_, breaks)| breaks.as_slice());
         for stretch in &breaks[at] {
-            let others = breaks.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, breaks)| breaks);
             gaps.extend(unexplained(view, stretch, others));
         }
         gaps.extend(tail(view, origin_ms, end_ms, declared));
@@ -93,25 +110,39 @@ fn breaks(view: &TrackView, origin_ms: u64) -> Vec<Break> {
     spans.windows(2).filter_map(stretch).collect()
 }
 
-/// What of a break is a gap: all of it but the part that every other track skips too.
-fn unexplained<'a>(view: &TrackView, stretch: &Break, others: impl Iterator<Item = &'a Vec<Break>>) -> Vec<Gap> {
-    let absent = u64::from(stretch.before - stretch.after - 1);
-    let shared = |others: &Vec<Break>| {
-        let common = |other: &Break| stretch.excess_ms.min(other.excess_ms).min(stretch.overlap_ms(other));
-        others.iter().map(common).max().unwrap_or(0)
-    };
-    // A track alone skips time with every track there is. Where segments are missing too, only what they cannot have
-    // been is a pause.
-    let alone_ms = stretch.length_ms().saturating_sub(absent * SEGMENT_MAX_MS);
-    let pause_ms = others.map(shared).min().unwrap_or(alone_ms);
-    let pause_ms = if pause_ms > JUMP_MS { pause_ms } else { 0 };
-    let to_ms = stretch.to_ms - pause_ms;
-    if absent > 0 {
-        return runs(view, stretch.after + 1, stretch.before, stretch.from_ms, to_ms);
+/// What of a break is a gap: all of it but the part that the other track skips too.
+fn unexplained(view: &TrackView, stretch: &Break, others: Option<&[Break]>) -> Vec<Gap> {
+    let pause = pause_in(stretch, others).filter(|pause| pause.length_ms() > JUMP_MS);
+    let Break { after, before, from_ms, to_ms, .. } = *stretch;
+    // What lies before the pause and what lies behind it; without a pause, everything lies before it.
+    let (head, tail) = pause.map_or(((from_ms, to_ms), (to_ms, to_ms)), |pause| {
+        ((from_ms, pause.from_ms.max(from_ms)), (pause.to_ms.min(to_ms), to_ms))
+    });
+    let (head_ms, tail_ms) = (head.1 - head.0, tail.1 - tail.0);
+    let absent = before - after - 1;
+    if absent == 0 {
+        let jump = |(from_ms, to_ms): (u64, u64)| {
+            let gap = Gap { track: view.track, from_ms, to_ms, segments: Vec::new(), cause: GapCause::Jump };
+            (gap.duration_ms() > JUMP_MS).then_some(gap)
+        };
+        return [head, tail].into_iter().filter_map(jump).collect();
     }
-    let jumps = to_ms - stretch.from_ms > JUMP_MS;
-    let gap = Gap { track: view.track, from_ms: stretch.from_ms, to_ms, segments: Vec::new(), cause: GapCause::Jump };
-    jumps.then_some(gap).into_iter().collect()
+    // The absent segments filled what is left of the stretch, so they lie on either side by its share, rounded.
+    let length_ms = u128::from(head_ms) + u128::from(tail_ms);
+    let ahead = (u128::from(absent) * u128::from(head_ms) * 2 + length_ms).checked_div(length_ms * 2);
+    let split = after + 1 + ahead.map_or(absent, |ahead| u32::try_from(ahead).unwrap_or(absent).min(absent));
+    [runs(view, after + 1, split, head.0, head.1), runs(view, split, before, tail.0, tail.1)].concat()
+}
+
+/// The pause in a break. A track alone skips time with every track there is; where segments are missing too, only what
+/// they cannot have been is a pause.
+fn pause_in(stretch: &Break, others: Option<&[Break]>) -> Option<Pause> {
+    let Some(others) = others else {
+        let absent = u64::from(stretch.before - stretch.after - 1);
+        let length_ms = stretch.length_ms().saturating_sub(absent * SEGMENT_MAX_MS);
+        return Some(Pause { from_ms: stretch.to_ms - length_ms, to_ms: stretch.to_ms });
+    };
+    others.iter().map(|other| stretch.shared(other)).max_by_key(Pause::length_ms)
 }
 
 /// What is missing behind the last segment: the absent indexes, or, when nobody declared the end, the time by which

@@ -226,13 +226,37 @@ fn check_takes_a_jump_of_both_tracks_as_a_pause() {
 
 #[test]
 fn check_does_not_count_a_pause_as_missing_when_a_segment_at_its_edge_is() {
-    check_words(
-        |seen| {
+    let pause = |lost: &'static [u32]| {
+        move |seen: &mut Seen| {
             later(seen, Track::Video, 4, 3_600_000);
             later(seen, Track::Audio, 3, 3_600_000);
-            lose(seen, Track::Audio, |index| index == 3);
+            lose(seen, Track::Audio, |index| lost.contains(&index));
+        }
+    };
+    check_words(
+        pause(&[3]),
+        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,2,4; audio segment 3 never came (3606.000 s to 3609.000 s)"],
+    );
+    check_words(
+        pause(&[2]),
+        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,3,4; audio segment 2 never came (3.000 s to 6.000 s)"],
+    );
+    check_words(
+        pause(&[2, 3]),
+        expect![
+            "incomplete: video 1,2,3,4,5,6 | audio 1,4; audio segment 2 never came (3.000 s to 6.000 s); audio segment 3 never came (3606.000 s to 3609.000 s)"
+        ],
+    );
+}
+
+#[test]
+fn check_says_where_one_track_skips_more_than_the_other() {
+    check_words(
+        |seen| {
+            later(seen, Track::Video, 4, 10_000);
+            later(seen, Track::Audio, 3, 13_000);
         },
-        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,2,4; audio segment 3 never came (6.000 s to 9.000 s)"],
+        expect!["incomplete: video 1,2,3,4,5,6 | audio 1,2,3,4; audio skips time (16.000 s to 19.000 s)"],
     );
 }
 
