@@ -102,7 +102,7 @@ fn breaks(view: &TrackView, origin_ms: u64) -> Vec<Break> {
         let [(after, left), (before, right)] = pair else { return None };
         let from_ms = left.end_ms().saturating_sub(origin_ms);
         let to_ms = right.start_ms().saturating_sub(origin_ms).max(from_ms);
-        let absent_ms = u64::from(before - after - 1) * typical_ms;
+        let absent_ms = u64::from(before - after - 1).saturating_mul(typical_ms);
         let excess_ms = (to_ms - from_ms).saturating_sub(absent_ms);
         let known = Break { after: *after, before: *before, from_ms, to_ms, excess_ms };
         (before - after > 1 || known.length_ms() > JUMP_MS).then_some(known)
@@ -156,7 +156,7 @@ fn tail(view: &TrackView, origin_ms: u64, end_ms: u64, declared: Option<&Declara
         return runs(view, last + 1, u32::MAX, from_ms, told_ms.min(from_ms.saturating_add(absent * SEGMENT_MAX_MS)));
     }
     let short_ms = end_ms.saturating_sub(from_ms);
-    if declared.is_some() || short_ms <= JUMP_MS || short_ms < typical_ms(view) * 9 / 10 {
+    if declared.is_some() || short_ms <= JUMP_MS || short_ms < typical_ms(view) / 10 * 9 {
         return Vec::new();
     }
     vec![Gap { track: view.track, from_ms, to_ms: end_ms, segments: Vec::new(), cause: GapCause::Missing }]
@@ -187,7 +187,8 @@ pub(super) fn share(views: &[TrackView], gaps: &[Gap]) -> f64 {
     let end_ms = views.iter().filter_map(last_ms).max().unwrap_or(0).saturating_sub(origin_ms);
     let total_ms = gaps.iter().map(|gap| gap.to_ms).max().unwrap_or(0).max(end_ms);
     let of_track = |view: &TrackView| {
-        let missing_ms: u64 = gaps.iter().filter(|gap| gap.track == view.track).map(Gap::duration_ms).sum();
+        let of_gaps = gaps.iter().filter(|gap| gap.track == view.track).map(Gap::duration_ms);
+        let missing_ms = of_gaps.fold(0, u64::saturating_add);
         let all = view.absent.len() + view.present.len();
         let by_number = view.absent.len() as f64 / all.max(1) as f64;
         (missing_ms as f64 / total_ms.max(1) as f64).max(by_number)

@@ -197,7 +197,8 @@ pub fn check(seen: &Seen) -> Completeness {
         return Completeness::Waiting { on: Awaited::Store, until: None };
     }
     let patient = |wait: Duration| {
-        let until = seen.signalled_at + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        let until = seen.signalled_at.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC);
         (!seen.accept_gaps && seen.now < until).then_some(until)
     };
     if let (None, Some(until)) = (&seen.declared, patient(seen.limits.declaration_wait)) {

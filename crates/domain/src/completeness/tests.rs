@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 const VIDEO_MS: u64 = 2000;
 const AUDIO_MS: u64 = 3000;
+/// Largest decode time that is accepted.
+const TIME_MAX: u64 = 1 << 60;
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -455,5 +457,36 @@ proptest! {
             (Completeness::Complete(_), worse) => prop_assert!(false, "{worse:?}"),
             _ => {}
         }
+    }
+
+    /// Times come out of the bytes of a stranger, waits out of a settings file: no number of either may stop the verdict.
+    #[test]
+    fn check_survives_any_times(
+        times in proptest::collection::vec((0..=TIME_MAX, 0..=TIME_MAX, 1..=u32::MAX), 11),
+        wait_s in prop_oneof![Just(0), Just(u64::MAX), any::<u64>()],
+        duration_ms in prop_oneof![Just(0), Just(u64::MAX), any::<u64>()],
+        absent in proptest::collection::btree_set(1u32..6, 0..4),
+        declared in any::<bool>(),
+    ) {
+        let mut seen = whole();
+        let rows = seen.rows.iter_mut().filter(|row| row.index > 0);
+        for (row, (start, duration, timescale)) in rows.zip(times) {
+            // Often the largest times there are: a timescale of 1 makes milliseconds out of whole seconds.
+            let timescale = if timescale % 2 == 0 { 1 } else { timescale };
+            row.span = Some(Span { timescale, start, duration });
+        }
+        lose(&mut seen, Track::Video, |index| absent.contains(&index));
+        seen.declared = declared.then_some(Declaration { duration_ms, ..seen.declared.unwrap() });
+        seen.limits.declaration_wait = Duration::from_secs(wait_s);
+        seen.limits.missing_deadline = Duration::from_secs(wait_s);
+        check(&seen);
+        seen.accept_gaps = true;
+        let verdict = check(&seen);
+        for gap in &planned(&verdict).unwrap().gaps {
+            prop_assert!(gap.from_ms <= gap.to_ms);
+        }
+        seen.accept_gaps = false;
+        seen.limits = Limits { missing_deadline: Duration::ZERO, declaration_wait: Duration::ZERO, max_gap_ratio: 0.5 };
+        check(&seen);
     }
 }

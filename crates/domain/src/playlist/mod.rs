@@ -11,7 +11,7 @@ mod tests;
 pub use render::{Links, Multivariant, Rendition, Snapshot, VideoRendition, render_media, render_multivariant};
 
 use crate::segment::{Span, Track, to_ms};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use std::time::Duration;
 
 /// A difference of time stamps up to this long is rounding or priming, not a jump (milliseconds).
@@ -20,6 +20,9 @@ const JUMP_MS: u64 = 100;
 /// Usual length of a segment. Players wait half a target duration between reloads of an unchanged playlist and begin
 /// three behind its end, so the target is twice this and no more.
 const NOMINAL_S: u32 = 2;
+
+/// Years are written with four digits (RFC 3339).
+const YEAR_MAX: i32 = 9999;
 
 /// What a row lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,8 +167,9 @@ enum Step {
 }
 
 /// Says what viewers may see next of both tracks together. A hole is waited for `gap_after` from the moment the first
-/// segment behind it came, then it is listed as gaps; what is on its way into the store is waited for without deadline. A jump of the time stamps becomes a discontinuity when both tracks
-/// jump; what one track does while the other goes on is a gap in its timeline and no discontinuity.
+/// segment behind it came, then it is listed as gaps; what is on its way into the store is waited for without deadline.
+/// A jump of the time stamps becomes a discontinuity when both tracks jump; what one track does while the other goes on
+/// is a gap in its timeline and no discontinuity.
 pub fn next(mut sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Append {
     let patience = TimeDelta::from_std(gap_after).unwrap_or(TimeDelta::MAX);
     let mut append = Append::default();
@@ -203,15 +207,20 @@ fn step(side: &Side, other: Option<&Side>, now: DateTime<Utc>, patience: TimeDel
             return Step::Idle;
         }
         let came = behind_tail(side).map(|candidate| candidate.received_at).min().unwrap_or(first.received_at);
-        let until = came + patience;
+        let until = later(came, patience);
         return if now < until { Step::Wait(until) } else { Step::List(gap(side, first), None) };
     }
     match cut(side, other, first) {
         Cut::No => Step::List(media(side, other, first, false), Some(first.span)),
         Cut::Yes => Step::List(media(side, other, first, true), Some(first.span)),
-        Cut::Unknown if now < first.received_at + patience => Step::Wait(first.received_at + patience),
+        Cut::Unknown if now < later(first.received_at, patience) => Step::Wait(later(first.received_at, patience)),
         Cut::Unknown => Step::List(media(side, other, first, true), Some(first.span)),
     }
+}
+
+/// A wait beyond the end of the calendar is one to its end.
+fn later(at: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
+    at.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// The next index as a gap: an even share of the hole, or the length of the segment behind it where a pause lies in the
@@ -222,9 +231,9 @@ fn gap(side: &Side, behind: &Candidate) -> ListingRow {
     let hole_ms = side.tail.end_ms.and_then(|end_ms| behind.span.start_ms().checked_sub(end_ms));
     let share_ms = hole_ms.map(|hole_ms| hole_ms / u64::from(behind.index - index));
     // Longer than that, there is a pause in the hole, which must stay a jump.
-    let longest_ms = behind.span.duration_ms() * 3 / 2;
+    let longest_ms = behind.span.duration_ms().saturating_mul(3) / 2;
     let duration = match share_ms {
-        Some(share_ms) if (1..=longest_ms).contains(&share_ms) => share_ms * u64::from(timescale) / 1000,
+        Some(share_ms) if (1..=longest_ms).contains(&share_ms) => share_ms.saturating_mul(u64::from(timescale)) / 1000,
         _ => behind.span.duration,
     };
     ListingRow {
@@ -256,8 +265,8 @@ fn cut(side: &Side, other: Option<&Side>, first: &Candidate) -> Cut {
     };
     if let (true, Some(anchor)) = (other.tail.discontinuities > side.tail.discontinuities, other.tail.anchor) {
         // The other track was cut and this one not yet: here, if this is the point, whether it jumps or not.
-        let ahead = side.tail.media_end_ms.is_none_or(|end_ms| anchor.start_ms + JUMP_MS >= end_ms);
-        if jumps || (ahead && start_ms + JUMP_MS >= anchor.start_ms) {
+        let ahead = side.tail.media_end_ms.is_none_or(|end_ms| anchor.start_ms.saturating_add(JUMP_MS) >= end_ms);
+        if jumps || (ahead && start_ms.saturating_add(JUMP_MS) >= anchor.start_ms) {
             return Cut::Yes;
         }
     }
@@ -267,13 +276,13 @@ fn cut(side: &Side, other: Option<&Side>, first: &Candidate) -> Cut {
         return Cut::Yes;
     }
     let other_end_ms = other.tail.end_ms.unwrap_or(0);
-    if other_end_ms + JUMP_MS >= start_ms {
+    if other_end_ms.saturating_add(JUMP_MS) >= start_ms {
         return Cut::No;
     }
     let other_next = behind_tail(other).next().filter(|next| next.index == other.tail.index + 1);
     let jumps_too = other_next.is_some_and(|next| {
         let next_ms = next.span.start_ms();
-        next_ms > other_end_ms + JUMP_MS && next_ms > end_ms && other_end_ms < start_ms
+        next_ms > other_end_ms.saturating_add(JUMP_MS) && next_ms > end_ms && other_end_ms < start_ms
     });
     if jumps_too { Cut::Yes } else { Cut::Unknown }
 }
@@ -292,7 +301,7 @@ fn media(side: &Side, other: Option<&Side>, first: &Candidate, discontinuity: bo
 }
 
 /// Wall clock of the first sample: counted from the last known one, that both tracks stay aligned; anew at the very
-/// beginning and where time stamps went back.
+/// beginning, where time stamps went back, and where they went beyond every date that a playlist can write.
 fn wall_clock(side: &Side, other: Option<&Side>, first: &Candidate) -> DateTime<Utc> {
     let start_ms = first.span.start_ms();
     let theirs = other.and_then(|other| other.tail.anchor.map(|anchor| (other.tail.discontinuities, anchor)));
@@ -302,11 +311,14 @@ fn wall_clock(side: &Side, other: Option<&Side>, first: &Candidate) -> DateTime<
         (Some(anchor), _) if side.tail.end_ms.is_some_and(|end_ms| start_ms >= end_ms) => Some(anchor),
         _ => None,
     };
-    let ms = |ms: u64| TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX / 1000));
-    match basis {
-        Some(anchor) => anchor.at + ms(start_ms) - ms(anchor.start_ms),
-        None => first.received_at - ms(first.span.duration_ms()),
-    }
+    let counted = basis.and_then(|anchor| {
+        let since_ms = i64::try_from(i128::from(start_ms) - i128::from(anchor.start_ms)).ok()?;
+        anchor.at.checked_add_signed(TimeDelta::try_milliseconds(since_ms)?).filter(|at| at.year() <= YEAR_MAX)
+    });
+    counted.unwrap_or_else(|| {
+        let length = i64::try_from(first.span.duration_ms()).ok().and_then(TimeDelta::try_milliseconds);
+        length.and_then(|length| first.received_at.checked_sub_signed(length)).unwrap_or(first.received_at)
+    })
 }
 
 /// Target duration of both playlists, decided once from the first listed segment and never changed.

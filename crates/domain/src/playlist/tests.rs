@@ -362,4 +362,38 @@ proptest! {
         prop_assert!(cuts[0] == cuts[1] || (gaps && cuts[0].abs_diff(cuts[1]) == 1), "{cuts:?}");
         prop_assert!(pause_ms > 0 || cuts[0] == 0);
     }
+
+    /// Times come out of the bytes of a stranger, the patience out of a settings file: no number of either may stop the
+    /// listing, because what is not listed is not served.
+    #[test]
+    fn next_survives_any_times(
+        times in proptest::collection::vec((prop_oneof![0..100_000u64, 0..=1u64 << 60], 0..=1u64 << 60, 1..100_000u32), 8),
+        patience_s in prop_oneof![Just(0u64), Just(30), Just(u64::MAX)],
+    ) {
+        let one = |(n, &(start, duration, timescale)): (usize, &(u64, u64, u32))| {
+            // A hole in the middle, and often the largest times there are.
+            let (index, timescale) = (n as u32 + if n < 2 { 1 } else { 3 }, if timescale % 2 == 0 { 1 } else { timescale });
+            Candidate { index, span: Span { timescale, start, duration }, received_at: at(0) }
+        };
+        let stored: Vec<Vec<Candidate>> = times.chunks(4).map(|times| times.iter().enumerate().map(one).collect()).collect();
+        let sides = || Track::ALL.into_iter().zip(&stored).map(|(track, stored)| side(track, stored.clone())).collect();
+        next(sides(), at(0), Duration::from_secs(patience_s));
+        let append = next(sides(), at(100_000), PATIENCE);
+        prop_assert_eq!(append.rows.len(), 12);
+        prop_assert!(append.rows.iter().all(|row| row.duration <= 1 << 60));
+    }
+}
+
+/// Every time stamp of a first segment is accepted, however far it lies from that of the other track.
+#[test]
+fn next_gives_a_segment_beyond_the_calendar_a_wall_clock() {
+    let far = candidate(2, 10_000_000_000_000_000, 2000, 4000);
+    check_next(
+        vec![side(Track::Video, vec![candidate(1, 0, 2000, 2000), far])],
+        100_000,
+        expect![[r#"
+            video 1 media 2000 @0
+            video 2 media 2000 discontinuity @2000
+        "#]],
+    );
 }
