@@ -198,27 +198,14 @@ fn one_upload(_: &World, now: &World) -> Vec<String> {
         .collect()
 }
 
-const CAUSES: [Cause; 11] = [
-    Cause::Complete,
-    Cause::Silence,
-    Cause::LateSegment,
-    Cause::Publish,
-    Cause::Fail,
-    Cause::Revive,
-    Cause::Remux,
-    Cause::Reopen,
-    Cause::Archive,
-    Cause::Cancel,
-    Cause::Erase,
-];
-
 /// Several moves may lie between two pictures: the later state must be reachable.
 fn moves(before: &World, now: &World) -> Vec<String> {
     let reachable = |from: State, to: State| {
         let mut known = vec![from];
         let mut at = 0;
         while let Some(&state) = known.get(at) {
-            let next = CAUSES.iter().flat_map(|cause| [false, true].map(|flag| transition(state, *cause, flag)));
+            let next =
+                Cause::ALL.into_iter().flat_map(|cause| [false, true].map(|flag| transition(state, cause, flag)));
             let new: Vec<State> = next.filter_map(Result::ok).filter(|state| !known.contains(state)).collect();
             known.extend(new);
             at += 1;

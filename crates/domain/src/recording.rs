@@ -88,6 +88,23 @@ pub enum Cause {
     Erase,
 }
 
+impl Cause {
+    /// Every cause, in the order of a recording's life.
+    pub const ALL: [Cause; 11] = [
+        Cause::Complete,
+        Cause::Silence,
+        Cause::LateSegment,
+        Cause::Publish,
+        Cause::Fail,
+        Cause::Revive,
+        Cause::Remux,
+        Cause::Reopen,
+        Cause::Archive,
+        Cause::Cancel,
+        Cause::Erase,
+    ];
+}
+
 /// A change that the list of `CONTRACTS §4` does not contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a recording that is {from} cannot follow {cause:?}")]
@@ -216,26 +233,12 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 11] = [
-        Cause::Complete,
-        Cause::Silence,
-        Cause::LateSegment,
-        Cause::Publish,
-        Cause::Fail,
-        Cause::Revive,
-        Cause::Remux,
-        Cause::Reopen,
-        Cause::Archive,
-        Cause::Cancel,
-        Cause::Erase,
-    ];
-
     /// The whole table as text, so that a change of one cell is seen.
     #[test]
     fn transition_is_the_list_of_the_contracts() {
         let mut text = String::new();
         for from in State::ALL {
-            for cause in CAUSES {
+            for cause in Cause::ALL {
                 let cell = [false, true].map(|provisional| transition(from, cause, provisional).ok());
                 let words = cell.map(|to| to.map_or("-", State::as_str));
                 if words != ["-", "-"] {
