@@ -3,7 +3,8 @@
 use super::{Error, Op, Place, Store};
 use crate::config::Secret;
 use opendal::layers::{RetryLayer, TimeoutLayer};
-use opendal::{Operator, services};
+use opendal::{HttpTransporter, Operator, services};
+use opendal_http_transport_reqwest::ReqwestTransport;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -91,6 +92,8 @@ pub(super) async fn open(config: &Config) -> Result<Store, Error> {
         Service::S3 => {
             // The HTTP client takes the process's provider of cryptography; another part may have set it before.
             let _ = rustls::crypto::ring::default_provider().install_default();
+            // Without its default features the store has no HTTP client of its own; the first one handed in wins.
+            HttpTransporter::install_default(ReqwestTransport::default());
             // Timeout inside retry: each try has its own, and three of them bound the request. Both keys set means
             // that neither a developer's profile nor a machine's metadata service is asked.
             let retry = RetryLayer::new().with_jitter().with_max_times(config.tries_max.saturating_sub(1) as usize);
