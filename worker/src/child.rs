@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use thiserror::Error;
@@ -150,13 +150,23 @@ enum Answer<T> {
 pub struct Program(PathBuf);
 
 impl Program {
-    /// This very program.
+    /// This very program: on Linux the file that is running even when another version has taken its name meanwhile, so
+    /// that parent and child speak the same language.
     ///
     /// # Errors
     /// The system does not tell where it lies.
     pub fn this() -> Result<Program, Error> {
+        let running = Path::new("/proc/self/exe");
+        if running.exists() {
+            return Ok(Program(running.to_owned()));
+        }
         let path = std::env::current_exe().map_err(|source| Error::Start { operation: "find program of", source })?;
         Ok(Program(path))
+    }
+
+    /// What to start.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Another one; for tests, whose own program has no commands.
@@ -258,7 +268,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn mux(tracks: Vec<(Track, Vec<PathBuf>)>, out: &std::path::Path) -> Result<Muxed, media::ff::Error> {
+fn mux(tracks: Vec<(Track, Vec<PathBuf>)>, out: &Path) -> Result<Muxed, media::ff::Error> {
     use media::ff::oracle;
     let inputs = tracks.into_iter().map(|(track, paths)| oracle::TrackInput::files(track, paths)).collect();
     let report = oracle::mux(inputs, out)?;
@@ -269,7 +279,7 @@ fn mux(tracks: Vec<(Track, Vec<PathBuf>)>, out: &std::path::Path) -> Result<Muxe
     Ok(Muxed { bytes: report.bytes, tracks: report.tracks.into_iter().map(track).collect() })
 }
 
-fn decode(file: &std::path::Path, samples: u32) -> Result<Decoded, media::ff::Error> {
+fn decode(file: &Path, samples: u32) -> Result<Decoded, media::ff::Error> {
     let decoded = media::ff::decode::check_samples(file, samples)?;
     Ok(Decoded { packets: decoded.packets, frames: decoded.frames })
 }

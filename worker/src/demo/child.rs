@@ -46,7 +46,7 @@ impl Process {
     pub(super) fn start(start: Start<'_>) -> anyhow::Result<Process> {
         let name = start.name;
         let log = File::create(&start.log).with_context(|| format!("write {}", start.log.display()))?;
-        let own = std::env::current_exe().context("find the own program")?;
+        let own = super::stage::own_program()?;
         let mut guard = Command::new(own)
             .arg("guard")
             .arg(format!("--grace={}s", GRACE.as_secs()))

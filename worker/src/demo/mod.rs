@@ -111,7 +111,7 @@ async fn play(stage: &mut Stage, home: &Home, options: &Options, answer: &mut An
     let api = start(stage, home, &mut setting).await?;
     let base = format!("http://{}", setting.config.http.listen);
     teller.step(&format!("API and worker are up: {base}"));
-    let (shell, own) = (home.shell(&setting.env)?, stage::own_program()?);
+    let (shell, own) = (home.shell(&setting.env)?, stage::installed()?);
     teller.step(&format!("in another terminal: . {} && {} job ls --state ended", shell.display(), own.display()));
 
     let created = api.create(OWNER).await.context("create a recording")?;

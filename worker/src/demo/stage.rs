@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use worker::child::Program;
 use worker::config::{self, Config, Sources};
 
 /// How long segments stay after the result was published: long enough to see them, short enough to see them go.
@@ -147,12 +148,17 @@ pub(super) fn told(process: &Process, how: String) -> Failure {
 
 /// This program, to be started again with another command.
 pub(super) fn own_program() -> anyhow::Result<PathBuf> {
+    Ok(Program::this()?.path().to_owned())
+}
+
+/// Where this program lies, for a person.
+pub(super) fn installed() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("find the own program")
 }
 
 /// A program that was built and installed together with this one.
 pub(super) fn sibling(name: &str) -> anyhow::Result<PathBuf> {
-    let path = own_program()?.with_file_name(name);
+    let path = installed()?.with_file_name(name);
     if path.exists() {
         return Ok(path);
     }

@@ -242,6 +242,8 @@ async fn database_that_is_away_empty_or_closed_to_us_has_a_code() {
     site.set("DATABASE_URL", &format!("{scheme}:wrong@{host}"));
     assert_eq!(run(&site, &["job", "ls"]).code, 7, "the password is wrong");
     let nobody = crate::support::site::free_port();
+    site.set("SPOOL__DATABASE__ACQUIRE_TIMEOUT", "300ms");
+    site.set("SPOOL__DATABASE__CONNECT_TIMEOUT", "300ms");
     site.set("DATABASE_URL", &format!("postgres://nobody:x@127.0.0.1:{nobody}/none"));
     for arguments in commands.into_iter().chain([&["migrate"][..]]) {
         refused(&site, 6, arguments);
@@ -249,6 +251,31 @@ async fn database_that_is_away_empty_or_closed_to_us_has_a_code() {
     assert_eq!(run(&site, &["doctor"]).code, 6);
     site.unset("DATABASE_URL");
     assert_eq!(run(&site, &["job", "ls"]).code, 7, "no address is a setting that is missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_that_is_away_or_forbidden_has_a_code() {
+    let mut site = Site::new().await;
+    let folder = site.folder().join("a-file");
+    std::fs::write(&folder, "").unwrap();
+    site.set("SPOOL__STORAGE__ROOT", folder.join("below").to_str().unwrap());
+    for arguments in [&["serve"][..], &["work"], &["doctor"]] {
+        let run = run(&site, arguments);
+        assert!([6, 7].contains(&run.code), "{arguments:?}: {run:?}");
+    }
+    let nobody = crate::support::site::free_port();
+    site.set("SPOOL__STORAGE__SERVICE", "s3");
+    site.set("SPOOL__STORAGE__ROOT", "");
+    site.set("SPOOL__STORAGE__BUCKET", "bucket");
+    site.set("SPOOL__STORAGE__ENDPOINT", &format!("http://127.0.0.1:{nobody}"));
+    site.set("SPOOL__STORAGE__ACCESS_KEY_ID", "key");
+    site.set("SPOOL__STORAGE__SECRET_ACCESS_KEY", "a-secret-that-nobody-sees");
+    for arguments in [&["serve"][..], &["work"], &["doctor"]] {
+        let run = run(&site, arguments);
+        assert_eq!(run.code, 6, "{arguments:?}: {run:?}");
+        assert!(!(run.stdout + &run.stderr).contains("a-secret-that-nobody-sees"), "{arguments:?}");
+    }
+    json(&site, &["job", "ls"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

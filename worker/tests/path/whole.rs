@@ -2,6 +2,7 @@
 
 use crate::support::{PATIENCE, Set, Site, packets, wait};
 use domain::segment::{Name, Track};
+use postgres::{Cluster, Profile, Shutdown};
 use serde_json::json;
 use std::time::Duration;
 
@@ -95,22 +96,28 @@ async fn two_workers_share_recordings_and_do_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_restarted_with_work_queued_goes_on() {
-    let site = Site::new().await;
-    // No worker yet: `serve` brings segments into the store itself, so it is killed before it can have brought them all.
+    let mut cluster = Cluster::temporary(Profile::Durable).await.unwrap();
+    let site = Site::at(&cluster.url("postgres")).await;
     let (mut serve, api) = site.serve().await;
+    let mut work = site.work();
     let set = Set::synthetic(Duration::from_secs(9));
     let recording = api.create("owner-1").await;
     api.put_set(&recording, &set).await;
     api.end(&recording, &set).await;
     assert_eq!(api.complete(&recording).await, "queued");
+    // Everything that was answered until here is promised, whatever had begun of it.
     serve.kill();
-    assert!(site.count("SELECT count(*) FROM queue.job", []).await > 0, "work is queued");
+    work.kill();
+    cluster.stop(Shutdown::Immediate).await.unwrap();
+    cluster.start_again().await.unwrap();
 
     let (_serve, api) = site.serve().await;
     let _work = site.work();
     let ready = api.until_state(&recording, "ready").await;
-    assert_eq!(ready["result"]["duration_ms"], json!(set.duration_ms));
-    assert_eq!(ready["gaps"], json!([]));
+    assert_eq!((&ready["result"]["duration_ms"], &ready["gaps"]), (&json!(set.duration_ms), &json!([])));
+    let sent = site.folder().join("sent");
+    set.write_to(&sent);
+    packets::assert_same_packets(&site.objects().join(format!("owner-1/{}/result.mp4", recording.id)), &sent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
