@@ -9,7 +9,7 @@ use crate::readback::RangedReader;
 use bytes::Bytes;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,9 +88,15 @@ impl RangedReader for FileRanges {
 pub struct AsideFile {
     aside: PathBuf,
     path: PathBuf,
-    file: Option<File>,
+    /// Locked as long as this is there, so that its name aside is nobody else's.
+    file: Arc<File>,
+    /// Nothing that was given is missing: no write has failed or was dropped.
+    whole: bool,
     published: bool,
 }
+
+/// Between opening a file aside and locking it a rival may publish it, each time: so often is bad luck.
+const CLAIMS_MAX: u32 = 16;
 
 impl AsideFile {
     /// Begins a file that is to appear at `path`. Fails when another process is writing the same one.
@@ -98,21 +104,16 @@ impl AsideFile {
         let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         name.push(".part");
         let (aside, path) = (path.with_file_name(name), path.to_owned());
-        let open = aside.clone();
+        let of = aside.clone();
         let file = blocking(move || {
-            // What a killed process left behind is overwritten; what a living one writes is not. Emptied only once it
-            // is ours: two commands with the same result would else write into one file, and one of them publish it.
-            let file = File::options().write(true).create(true).truncate(false).open(open)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                // A file system without locks cannot tell.
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-                Err(error) => return Err(error.into()),
+            for _ in 0..CLAIMS_MAX {
+                if let Some(file) = claim(&of)? {
+                    return Ok(file);
+                }
             }
-            file.set_len(0)?;
-            Ok(file)
+            Err(io::ErrorKind::WouldBlock.into())
         });
-        Ok(AsideFile { aside, path, file: Some(file.await?), published: false })
+        Ok(AsideFile { aside, path, file: Arc::new(file.await?), whole: true, published: false })
     }
 
     /// Where the bytes are until they are published.
@@ -122,18 +123,40 @@ impl AsideFile {
 
     /// Makes the file appear under its name, durably.
     pub async fn publish(mut self) -> io::Result<()> {
-        let (file, from, to) = (self.file.take(), self.aside.clone(), self.path.clone());
-        blocking(move || {
-            file.ok_or(io::ErrorKind::BrokenPipe)?.sync_all()?;
+        if !self.whole {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let (file, from, to) = (Arc::clone(&self.file), self.aside.clone(), self.path.clone());
+        let synced = blocking(move || {
+            file.sync_all()?;
             fs::rename(&from, &to)?;
             // The name is durable when the folder is. A path without a folder lies in the current one.
             let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+            Ok(File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()))
         })
         .await?;
+        // The name aside is free for others from here on, whatever the folder said.
         self.published = true;
-        Ok(())
+        synced
     }
+}
+
+/// Opens and empties the file aside when it is free. What a killed process left behind is overwritten; what a living one
+/// writes is not. `None` when a rival published the very file in between: to empty it would destroy a result.
+fn claim(aside: &Path) -> io::Result<Option<File>> {
+    let file = File::options().write(true).create(true).truncate(false).open(aside)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        // A file system without locks cannot tell.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (ours, there) = (file.metadata()?, fs::metadata(aside));
+    if !there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+        return Ok(None);
+    }
+    file.set_len(0)?;
+    Ok(Some(file))
 }
 
 impl Drop for AsideFile {
@@ -152,23 +175,26 @@ impl ResultSink for AsideFile {
 
     /// A write that is dropped half way gives the file up: later ones fail.
     async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), io::Error> {
-        let mut file = self.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let file = blocking(move || {
+        if !std::mem::replace(&mut self.whole, false) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let file = Arc::clone(&self.file);
+        blocking(move || {
             let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
             let mut slices = slices.as_mut_slice();
             IoSlice::advance_slices(&mut slices, 0);
             while !slices.is_empty() {
-                match file.write_vectored(slices) {
+                match (&*file).write_vectored(slices) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(written) => IoSlice::advance_slices(&mut slices, written),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }
             }
-            Ok(file)
+            Ok(())
         })
         .await?;
-        self.file = Some(file);
+        self.whole = true;
         Ok(())
     }
 }

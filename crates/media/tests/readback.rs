@@ -129,3 +129,33 @@ fn aside_file_appears_whole_or_not_at_all() {
     assert_eq!(names(), ["result.mp4"]);
     assert_eq!(std::fs::read(&path).unwrap(), b"the whole");
 }
+
+/// Four writers want the same name at once. Whoever is let in publishes a whole file, and nobody opens what another one
+/// is publishing.
+#[test]
+fn aside_file_of_rivals_is_whole_whenever_it_is_there() {
+    const ROUNDS: usize = 300;
+    const LEN: usize = 64 << 10;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result.mp4");
+    let rival = &|letter: u8| {
+        let mut published = 0;
+        for _ in 0..ROUNDS {
+            let done = block_on(async {
+                let mut file = AsideFile::create(&path).await?;
+                file.write(vec![Bytes::from(vec![letter; LEN])]).await?;
+                file.publish().await
+            });
+            published += usize::from(done.is_ok());
+            let Ok(found) = std::fs::read(&path) else { continue };
+            let whole = found.len() == LEN && found.iter().all(|byte| *byte == found[0]);
+            assert!(whole, "{} bytes", found.len());
+        }
+        published
+    };
+    let published: usize = std::thread::scope(|scope| {
+        let rivals: Vec<_> = [b'a', b'b', b'c', b'd'].map(|letter| scope.spawn(move || rival(letter))).into();
+        rivals.into_iter().map(|rival| rival.join().unwrap()).sum()
+    });
+    assert!(published >= 4, "{published} of {} rounds", 4 * ROUNDS);
+}
