@@ -285,3 +285,22 @@ fn layout_refuses_what_it_cannot_express() {
     empty.segments.clear();
     assert_eq!(error(vec![empty]), Error::Empty { track: Track::Audio });
 }
+
+/// The last moment a segment may say lies beyond what the result's own clock can count to.
+#[test]
+fn layout_refuses_times_beyond_its_own_clock() {
+    let sample = Sample { size_bytes: 1, duration: u32::MAX, composition_offset: 0, sync: true };
+    let track = |kind, tfdt| {
+        let mut input = virtual_track(kind, 5625, 1, 1, sample);
+        let mut builder = Builder::default();
+        builder.begin_fragment(tfdt).unwrap();
+        builder.begin_run(800).unwrap();
+        builder.sample(sample).unwrap();
+        input.segments[0].packed = Bytes::from(builder.finish().unwrap().0);
+        input
+    };
+    let last = (1 << 60) - u64::from(u32::MAX);
+    let late = Layout::new(vec![track(Track::Video, 0), track(Track::Audio, last)]);
+    assert_eq!(late.unwrap_err(), Error::OutOfRange { track: Track::Audio });
+    assert!(Layout::new(vec![track(Track::Audio, last)]).is_ok(), "what counts is the distance");
+}

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Error, SegmentInput, TrackInput};
-use crate::index::Fragment;
+use crate::index::{Fragment, TIME_MAX};
 use domain::segment::to_ms;
 
 /// Units per second of the movie's own times. FFmpeg's 1000 would round edits to whole milliseconds.
@@ -187,6 +187,10 @@ pub(super) fn place(tracks: &[TrackInput], timelines: &[Timeline]) -> Result<Vec
             composition_bias: u32::try_from(bias).map_err(|_| out_of_range.clone())?,
             jumps: jumps(track, timeline, &zero),
         };
+        // So that starts, durations and their sums can be rounded and added up anywhere.
+        if times.start.checked_add(times.duration).is_none_or(|end| end > TIME_MAX) {
+            return Err(out_of_range);
+        }
         let highest = i64::from(times.composition_bias) + i64::from(timeline.offset_max);
         if highest > i64::from(i32::MAX) { Err(out_of_range) } else { Ok(times) }
     };
