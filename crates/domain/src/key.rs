@@ -23,8 +23,8 @@ pub enum Object {
     Incoming,
     /// `result.mp4`, `result.v2.mp4`, `result.v2-17.mp4`: the plan's version.
     Result(u32),
-    /// `result.json`.
-    ResultJson,
+    /// `result.json`, `result.v2.json`: facts of the result of that plan version.
+    ResultJson(u32),
     /// Poster or animated preview.
     Picture,
 }
@@ -76,9 +76,13 @@ impl Keys {
         format!("{}result.v{version}-{epoch}.mp4", self.prefix)
     }
 
-    /// Facts beside the result.
-    pub fn result_json(&self) -> String {
-        format!("{}result.json", self.prefix)
+    /// Facts beside the result of a plan version. One key a version, as the result itself has: an attempt that is late with
+    /// an older plan must not overwrite what is said of the result that is served.
+    pub fn result_json(&self, version: u32) -> String {
+        match version {
+            0 | 1 => format!("{}result.json", self.prefix),
+            version => format!("{}result.v{version}.json", self.prefix),
+        }
     }
 
     /// Poster.
@@ -95,13 +99,17 @@ impl Keys {
     pub fn parse(&self, key: &str) -> Option<Object> {
         let rest = key.strip_prefix(&self.prefix)?;
         match rest {
-            "result.json" => return Some(Object::ResultJson),
+            "result.json" => return Some(Object::ResultJson(1)),
             "result.mp4" => return Some(Object::Result(1)),
             "segments/manifest.json" => return Some(Object::Manifest),
             "screenshot/screen-capture.jpg" | "preview/animated-preview.gif" => return Some(Object::Picture),
             _ => {}
         }
-        if let Some(version) = rest.strip_prefix("result.v").and_then(|rest| rest.strip_suffix(".mp4")) {
+        if let Some(later) = rest.strip_prefix("result.v") {
+            if let Some(version) = later.strip_suffix(".json") {
+                return version.parse().ok().map(Object::ResultJson);
+            }
+            let version = later.strip_suffix(".mp4")?;
             let version = version.split_once('-').map_or(version, |(version, _)| version);
             return version.parse().ok().map(Object::Result);
         }
@@ -142,7 +150,8 @@ mod tests {
             (keys.result(1), "o/r/result.mp4", Object::Result(1)),
             (keys.result(3), "o/r/result.v3.mp4", Object::Result(3)),
             (keys.result_of_epoch(3, 17), "o/r/result.v3-17.mp4", Object::Result(3)),
-            (keys.result_json(), "o/r/result.json", Object::ResultJson),
+            (keys.result_json(1), "o/r/result.json", Object::ResultJson(1)),
+            (keys.result_json(3), "o/r/result.v3.json", Object::ResultJson(3)),
             (keys.poster(), "o/r/screenshot/screen-capture.jpg", Object::Picture),
             (keys.preview(), "o/r/preview/animated-preview.gif", Object::Picture),
         ] {

@@ -52,7 +52,7 @@ impl Job for Mux {
         };
         let readback = result::check(cx, &source, &key, &layout.expected()).await?;
         let facts = result::describe(&frozen.plan, frozen.sha256, &layout, &readback, report.sha256, &key);
-        cx.store.put(&keys.result_json(), facts.into()).await?;
+        cx.store.put(&keys.result_json(self.version), facts.into()).await?;
         publish(cx, ctx, &frozen.plan, served(&frozen.plan, key, report, meta, &readback)).await
     }
 }

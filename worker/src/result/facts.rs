@@ -1,4 +1,4 @@
-//! `result.json`: what a result is made of, for whoever wants to check it against its segments.
+//! `result.json`, beside a later result `result.v{n}.json`: what a result is made of, for whoever wants to check it against its segments.
 
 use domain::id::Sha256;
 use domain::mux::{Gap, Plan, Repair};
