@@ -13,6 +13,7 @@ use domain::recording::{Cause, State};
 use domain::retry::Fault;
 use queue::enqueue::Enqueue;
 use queue::operate::{self, By};
+use queue::read::LiveJob;
 use queue::{JobCtx, JobError, Outcome};
 use sea_orm::DatabaseTransaction;
 use serde_json::json;
@@ -107,13 +108,16 @@ async fn step(tx: &DatabaseTransaction, recording: &Recording, cause: Cause) -> 
 
 /// Stops what still works on a recording that was given up.
 async fn cancel_jobs(tx: &DatabaseTransaction, recording: &Recording) -> Result<(), JobError> {
-    let reason = Some("the recording was cancelled".to_owned());
-    let by = By { actor: "spool".to_owned(), via: "control".to_owned(), reason };
-    for job in queue::read::live_jobs(tx, &[recording.id.as_str()]).await? {
-        if job.kind != Kind::Control.as_str() {
-            let cancelled = operate::cancel(tx, job.id, &by).await;
-            cancelled.map_err(|error| JobError::new(Fault::Transient, "database", error))?;
-        }
+    let live = queue::read::live_jobs(tx, &[recording.id.as_str()]).await?;
+    let others = live.iter().filter(|job| job.kind != Kind::Control.as_str());
+    cancel(tx, others, "the recording was cancelled").await
+}
+
+async fn cancel(tx: &DatabaseTransaction, jobs: impl Iterator<Item = &LiveJob>, reason: &str) -> Result<(), JobError> {
+    let by = By { actor: "spool".to_owned(), via: "control".to_owned(), reason: Some(reason.to_owned()) };
+    for job in jobs {
+        let cancelled = operate::cancel(tx, job.id, &by).await;
+        cancelled.map_err(|error| JobError::new(Fault::Transient, "database", error))?;
     }
     Ok(())
 }
@@ -136,6 +140,12 @@ async fn follow(tx: &DatabaseTransaction, recording: &Recording, ended: &Ended) 
         return Ok(ended);
     }
     plans::explain(tx, &recording.id, &code, &message).await?;
+    if ended.kind == Kind::Upload.as_str() {
+        // A check that waits for the store would wake, find the recording failed and take that for an operator's retry:
+        // it would be finalizing again, and wait for a job that is dead.
+        let checks = live.iter().filter(|job| job.kind == Kind::ManifestCheck.as_str());
+        cancel(tx, checks, "the upload that it waited for was given up").await?;
+    }
     tracing::error!(recording.id = %recording.id, code, error = message, "recording failed");
     Ok(Outcome::Completed)
 }

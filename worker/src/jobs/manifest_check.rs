@@ -11,7 +11,7 @@ use crate::db::plans::Frozen;
 use crate::db::recordings::{self, Advanced, From, Recording};
 use crate::db::{self, plans, segments};
 use chrono::{DateTime, Utc};
-use domain::completeness::{self, Broken, Completeness, Limits, Object, Seen};
+use domain::completeness::{self, Awaited, Broken, Completeness, Limits, Object, Seen};
 use domain::id::RecordingId;
 use domain::job::{Cleanup, ManifestCheck, Mux, Queue, Upload};
 use domain::key::{self, Keys};
@@ -41,11 +41,24 @@ impl Job for ManifestCheck {
             Completeness::Complete(plan) | Completeness::Incomplete(plan) => freeze(cx, ctx, &recording, &plan).await,
             Completeness::Waiting { on, until } => {
                 tracing::debug!(recording.id = %self.recording, awaited = ?on, "waiting");
+                if on == Awaited::Store {
+                    make_sure_of_upload(cx, &recording).await?;
+                }
                 Ok(Outcome::Snooze(pause(seen.now, until)))
             }
             Completeness::Broken(broken) => fail(cx, ctx, &recording, &broken).await,
         }
     }
+}
+
+/// What waits for the store needs somebody to bring it there. An upload that was given up while the recording was live is
+/// tried again, because its end is a reason to; if it is given up again, the recording fails with what it said.
+async fn make_sure_of_upload(cx: &Context, recording: &Recording) -> Result<(), JobError> {
+    let upload = Enqueue::of(&Upload { recording: recording.id.clone() })?;
+    if upload.owned_by(recording.owner.as_str()).put(&cx.db).await?.inserted {
+        cx.bell.ring(Queue::Ingest.as_str());
+    }
+    Ok(())
 }
 
 /// When to look again.

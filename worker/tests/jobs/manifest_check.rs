@@ -6,6 +6,7 @@ use domain::job::{Kind, Queue};
 use domain::mux::GapCause;
 use domain::recording::{Policy, State};
 use domain::segment::{Name, Track};
+use queue::operate::{self, Answer, By};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
 use std::time::Duration;
 use worker::db::{recordings, segments};
@@ -143,5 +144,21 @@ async fn signal_after_a_provisional_end_makes_it_final_and_cleans_up() {
     assert_eq!(world.complete(&id).await, recordings::Completion::AlreadyProcessing);
     let archived = world.until_state(&id, State::Archived).await;
     assert!(!archived.provisional);
+    worker.stop().await;
+}
+
+/// The upload was given up while the recording was live, and no further segment came to put in another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_puts_in_an_upload_when_what_it_waits_for_has_none() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    world.declare(&id, set()).await;
+    let upload = world.jobs(&id, Kind::Upload, "live").await[0].id;
+    let by = By { actor: "test".to_owned(), via: "test".to_owned(), reason: None };
+    assert_eq!(operate::discard(&world.db, upload, &by).await.unwrap(), Answer::Done);
+    world.complete(&id).await;
+    let worker = world.work();
+    world.until_state(&id, State::Ready).await;
     worker.stop().await;
 }
