@@ -165,12 +165,15 @@ impl Cluster {
     }
 
     async fn launch(&mut self) -> Result<(), Error> {
-        if let Some(pid) = self.folder.running()? {
-            self.server = Server::Adopted(pid);
+        if let Some(running) = self.folder.running()? {
+            self.server = Server::Adopted(running.pid);
+            let port = self.port;
+            self.port = running.port.unwrap_or(port);
             // It may also be on its way down; then it is gone in a moment and a new one takes its place.
             match self.await_answer().await {
-                Err(Error::Start { .. }) => self.server = Server::Stopped,
-                other => return other,
+                Err(Error::Start { .. }) => (self.server, self.port) = (Server::Stopped, port),
+                Err(error) => return Err(error),
+                Ok(()) => return self.folder.set_port(self.port),
             }
         }
         let known = self.port != 0;

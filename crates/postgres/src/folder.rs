@@ -16,6 +16,18 @@ pub(crate) const SUPERUSER: &str = "postgres";
 /// A socket's path is at most this long on Linux; macOS allows 103.
 const SOCKET_PATH_MAX: usize = 103;
 
+/// Lines of `postmaster.pid`, counted from 0; the same in every version there is.
+const PID_LINE: usize = 0;
+const PORT_LINE: usize = 3;
+
+/// A server that runs in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) pid: i32,
+    /// By the server's own word: an earlier owner may have ended before it wrote down the port.
+    pub(crate) port: Option<u16>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
@@ -104,12 +116,15 @@ impl Folder {
 
     /// The server that runs in this folder, if there is one. A pid file whose process is gone, or is another program that
     /// was given the number since, is removed: PostgreSQL itself would refuse to start over the latter.
-    pub(crate) fn running(&self) -> Result<Option<i32>, Error> {
+    pub(crate) fn running(&self) -> Result<Option<Running>, Error> {
         let path = self.cluster().join("postmaster.pid");
         let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-        let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
-        match pid {
-            Some(pid) if self.is_server(pid) => Ok(Some(pid)),
+        let line = |n: usize| text.lines().nth(n).map(str::trim);
+        match line(PID_LINE).and_then(|line| line.parse().ok()) {
+            Some(pid) if self.is_server(pid) => {
+                let port = line(PORT_LINE).and_then(|line| line.parse().ok());
+                Ok(Some(Running { pid, port }))
+            }
             _ => {
                 remove_file(&path)?;
                 Ok(None)

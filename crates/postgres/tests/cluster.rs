@@ -74,6 +74,29 @@ async fn cluster_takes_over_the_server_an_earlier_owner_left_running() {
     assert_ne!(cluster.pid(), Some(pid));
 }
 
+/// An owner that was killed before it had written the port down, and one that found its server under another port.
+#[tokio::test]
+async fn cluster_takes_over_a_server_whose_port_was_not_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = Cluster::start(options(dir.path())).await.unwrap();
+    let (pid, url) = (left.pid(), left.url("postgres"));
+    std::mem::forget(left);
+    let port = dir.path().join("port");
+
+    for forgotten in [None, Some("1")] {
+        match forgotten {
+            None => std::fs::remove_file(&port).unwrap(),
+            Some(other) => std::fs::write(&port, other).unwrap(),
+        }
+        let start = Cluster::start(options(dir.path()));
+        let cluster = tokio::time::timeout(Duration::from_secs(10), start).await.expect("it answers").unwrap();
+        assert_eq!((cluster.pid(), cluster.url("postgres")), (pid, url.clone()));
+        assert!(url.contains(&format!(":{}/", std::fs::read_to_string(&port).unwrap())), "written down again");
+        std::mem::forget(cluster);
+    }
+    Cluster::start(options(dir.path())).await.unwrap().stop(Shutdown::Fast).await.unwrap();
+}
+
 #[tokio::test]
 async fn cluster_starts_over_a_pid_file_whose_process_is_gone_or_another_program() {
     let dir = tempfile::tempdir().unwrap();
