@@ -134,7 +134,7 @@ async fn upkeep(cx: &Context) {
         tick.tick().await;
         match cx.staging.register(&cx.db).await {
             Ok(true) => {}
-            Ok(false) => tracing::error!("another staging folder was registered; what is accepted here waits for it"),
+            Ok(false) => tracing::error!("another staging folder has taken over; nothing is taken in here"),
             Err(error) => tracing::warn!(error = %error, "staging folder not registered again"),
         }
         if let Err(error) = cx.clock.adjust(&cx.db).await {

@@ -1,7 +1,7 @@
 //! Settings: where they come from, what they may be, and how they are shown.
 //!
 //! Order: defaults < `config.toml` (or the file that `SPOOL_CONFIG` names) < environment `SPOOL__SECTION__KEY` < flags.
-//! Everything is checked once, in [`load`]; afterwards a setting cannot be wrong. Secrets come from the environment or
+//! Everything is checked once, in [`load()`]; afterwards a setting cannot be wrong. Secrets come from the environment or
 //! from a file that `…_FILE` names, never from `config.toml`, and are never shown.
 //! This is the only module that reads the environment. A section lives beside the code it configures; those with
 //! several users are in `sections`.

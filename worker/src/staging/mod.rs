@@ -22,6 +22,7 @@ use sea_orm::DatabaseConnection;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -174,6 +175,8 @@ struct Shared {
     size_max: u64,
     free_min: u64,
     usage: Mutex<Usage>,
+    /// Another folder took over at the last look: what came in here would wait for ever.
+    foreign: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -199,17 +202,22 @@ impl Staging {
         let (dir, id) = prepared.map_err(|source| Error::of("open", config.dir.display(), source))?;
         let usage = Mutex::new(Usage { bytes: 0, counted: None });
         let (size_max, free_min) = (config.size_max.0, config.free_min.0);
-        let staging = Staging { shared: Arc::new(Shared { dir, id, size_max, free_min, usage }) };
+        let staging = Staging {
+            shared: Arc::new(Shared { dir, id, size_max, free_min, usage, foreign: AtomicBool::new(false) }),
+        };
         staging.register(db).await?;
         Ok(staging)
     }
 
-    /// Registers the folder's id, or says that it is still in use. `serve` repeats it every quarter of a minute.
+    /// Registers the folder's id, or says that it is still in use. `serve` repeats it every quarter of a minute. False
+    /// when another folder is the registered one: then nothing more is taken in here.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database does not answer; then the last answer holds.
     pub async fn register(&self, db: &DatabaseConnection) -> Result<bool, Error> {
-        db::settings::register_staging(db, self.shared.id).await.map_err(Error::Database)
+        let ours = db::settings::register_staging(db, self.shared.id).await.map_err(Error::Database)?;
+        self.shared.foreign.store(!ours, Ordering::Relaxed);
+        Ok(ours)
     }
 
     /// Whether this process's folder is the registered one: only then may it work `ingest`.
@@ -230,14 +238,17 @@ impl Staging {
         if registered == Some(self.shared.id) {
             return Ok(());
         }
-        let registered = registered.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
-        Err(Error::Foreign { dir: self.shared.dir.clone(), own: self.shared.id, registered })
+        Err(self.foreign(registered.map_or_else(|| "unknown".to_owned(), |id| id.to_string())))
+    }
+
+    fn foreign(&self, registered: String) -> Error {
+        Error::Foreign { dir: self.shared.dir.clone(), own: self.shared.id, registered }
     }
 
     /// Makes room for `size_bytes` bytes that are on their way in.
     ///
     /// # Errors
-    /// [`Error::Full`] when there is none.
+    /// [`Error::Full`] when there is none, [`Error::Foreign`] when another folder has taken over.
     pub async fn receive(
         &self,
         recording: &RecordingId,
@@ -245,6 +256,9 @@ impl Staging {
         name: Name,
         size_bytes: u64,
     ) -> Result<Incoming, Error> {
+        if self.shared.foreign.load(Ordering::Relaxed) {
+            return Err(self.foreign("another one".to_owned()));
+        }
         let object = format!("{recording}/{track}/{name}");
         self.reserve(&object, size_bytes).await?;
         let aside = self.shared.dir.join(INCOMING).join(uuid::Uuid::new_v4().simple().to_string());

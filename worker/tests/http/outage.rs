@@ -150,4 +150,10 @@ async fn another_staging_folder_is_refused_while_the_first_is_in_use() {
         .await;
     world.execute(silent, []).await;
     assert_eq!(open().await, None);
+    // The first one hears of it at its next look, and takes in nothing that nobody would bring into the store.
+    let (recording, staging) = (domain::id::RecordingId::parse("r").unwrap(), &world.cx.staging);
+    let receive = || staging.receive(&recording, Track::Video, Name::Init, 1);
+    receive().await.unwrap();
+    assert!(!staging.register(&world.db).await.unwrap());
+    assert!(matches!(receive().await.unwrap_err(), worker::staging::Error::Foreign { .. }));
 }
