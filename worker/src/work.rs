@@ -87,6 +87,8 @@ fn engine(config: &crate::config::Config) -> queue::Config {
         call: CALL_MAX.min(timings.heartbeat.mul_f64(0.6)),
         grace: timings.stop_grace,
         keep: config.retention.finished_jobs,
+        // In a pod the host's name is the pod's.
+        pod: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         ..queue::Config::default()
     }
