@@ -177,7 +177,7 @@ impl Program {
     /// Muxes through libavformat.
     ///
     /// # Errors
-    /// See [`Error`]; a file that was begun is gone.
+    /// See [`enum@Error`]; a file that was begun is gone.
     pub async fn mux(&self, tracks: Vec<(Track, Vec<PathBuf>)>, out: PathBuf, bound: Duration) -> Result<Muxed, Error> {
         let muxed = self.run(&Work::Mux { tracks, out: out.clone() }, bound).await;
         if muxed.is_err() {
@@ -190,7 +190,7 @@ impl Program {
     /// Decodes samples of a file.
     ///
     /// # Errors
-    /// See [`Error`]; [`Error::Refused`] says what is damaged.
+    /// See [`enum@Error`]; [`Error::Refused`] says what is damaged.
     pub async fn decode_samples(&self, file: PathBuf, samples: u32, bound: Duration) -> Result<Decoded, Error> {
         self.run(&Work::DecodeSamples { file, samples }, bound).await
     }
