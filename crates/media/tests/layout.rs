@@ -304,3 +304,22 @@ fn layout_refuses_times_beyond_its_own_clock() {
     assert_eq!(late.unwrap_err(), Error::OutOfRange { track: Track::Audio });
     assert!(Layout::new(vec![track(Track::Audio, last)]).is_ok(), "what counts is the distance");
 }
+
+/// Samples without bytes are accepted wherever their fragment says they lie; a result must not stop at them.
+#[test]
+fn layout_does_not_ask_where_samples_without_bytes_lie() {
+    let sample = |size_bytes| Sample { size_bytes, duration: 100, composition_offset: 0, sync: true };
+    let mut input = virtual_track(Track::Audio, 1000, 1, 1, sample(1));
+    let mut builder = Builder::default();
+    builder.begin_fragment(0).unwrap();
+    for (offset, size_bytes) in [(1 << 50, 0), (800, 1), (1 << 40, 0)] {
+        builder.begin_run(offset).unwrap();
+        builder.sample(sample(size_bytes)).unwrap();
+    }
+    let (packed, summary) = builder.finish().unwrap();
+    input.segments[0].packed = Bytes::from(packed);
+    let layout = Layout::new(vec![input]).unwrap();
+    assert_eq!((layout.expected().tracks[0].samples, summary.payload_bytes), (3, 1));
+    assert!(layout.chunks().iter().all(|chunk| chunk.offset + chunk.len <= 801), "{:?}", layout.chunks());
+    assert_eq!(verify(&layout.expected(), &read_back(&layout)), []);
+}

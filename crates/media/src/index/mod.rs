@@ -385,6 +385,21 @@ mod tests {
         builder.finish().unwrap()
     }
 
+    /// Runs without bytes lie behind the run before them, or at the start.
+    fn placed(mut fragments: Vec<(u64, Vec<Run>)>) -> Vec<(u64, Vec<Run>)> {
+        for (_, runs) in &mut fragments {
+            let mut behind = 0;
+            for (offset, samples) in runs {
+                let len: u64 = samples.iter().map(|sample| u64::from(sample.size_bytes)).sum();
+                if len == 0 {
+                    *offset = behind;
+                }
+                behind = *offset + len;
+            }
+        }
+        fragments
+    }
+
     proptest! {
         #[test]
         fn index_reads_back(fragments in fragments()) {
@@ -401,7 +416,7 @@ mod tests {
                 });
                 (fragment.tfdt, runs.collect::<Vec<_>>())
             }).collect();
-            prop_assert_eq!(read, fragments);
+            prop_assert_eq!(read, placed(fragments));
         }
 
         #[test]

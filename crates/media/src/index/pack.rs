@@ -96,6 +96,8 @@ impl Builder {
         let mut behind = 0i64;
         for (offset, run) in filled {
             let len: u64 = run.iter().map(|sample| u64::from(sample.size_bytes)).sum();
+            // Samples without bytes lie nowhere, and nobody has checked that theirs is a place in the object.
+            let offset = if len == 0 { behind as u64 } else { offset };
             varint::write(out, varint::zigzag(offset as i64 - behind));
             varint::write(out, run.len() as u64);
             behind = (offset + len) as i64;
