@@ -80,6 +80,21 @@ fn init_tells_codec_strings_of_other_codecs() {
     check(Track::Audio, sound, &["-c:a", "flac"], "flac");
 }
 
+/// The type of an unknown sample entry becomes the codec string, which stands in quotes in a playlist.
+#[test]
+fn init_whose_codec_would_break_a_playlist_is_refused() {
+    let named = |kind: &[u8; 4]| {
+        let mut bytes = FIXTURE.video.0.clone();
+        let at = bytes.windows(4).rposition(|word| word == b"avc1").unwrap();
+        bytes[at..at + 4].copy_from_slice(kind);
+        Init::parse(Track::Video, &bytes)
+    };
+    assert_eq!(named(b"mp4v").unwrap().facts.codec, "mp4v");
+    for kind in [*b"a\"c1", *b"a,b1", *b"a\\c1"] {
+        assert_eq!(named(&kind), Err(Defect::UnsupportedCodec { kind: FourCc(kind) }));
+    }
+}
+
 #[test]
 fn init_of_another_kind_is_refused() {
     let wrong = Init::parse(Track::Video, &FIXTURE.audio.0).unwrap_err();

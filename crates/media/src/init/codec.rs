@@ -76,9 +76,11 @@ fn audio(entry: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
     Ok(CodecFacts { codec, timescale, width: 0, height: 0, channels, sample_rate })
 }
 
-/// Encrypted samples lean on boxes of the fragments that a result does not keep.
+/// Encrypted samples lean on boxes of the fragments that a result does not keep. The tag becomes a codec string, and
+/// those stand in a list inside quotes.
 fn tag_of(entry: &BoxRef<'_>) -> Result<String, Defect> {
-    if matches!(&entry.kind.0, b"encv" | b"enca" | b"encs" | b"enct") {
+    let encrypted = matches!(&entry.kind.0, b"encv" | b"enca" | b"encs" | b"enct");
+    if encrypted || entry.kind.0.iter().any(|byte| b"\",\\".contains(byte)) {
         return Err(Defect::UnsupportedCodec { kind: entry.kind });
     }
     Ok(entry.kind.to_string())
