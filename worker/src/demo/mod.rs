@@ -123,6 +123,8 @@ async fn play(stage: &mut Stage, home: &Home, options: &Options, answer: &mut An
     let arguments = recorder_arguments(&base, &created, options);
     let mut env = setting.env.clone();
     env.insert("SPOOL_UPLOAD_TOKEN".to_owned(), created.upload_token.clone());
+    // The API is on this machine: a proxy that the environment names knows nothing of it.
+    env.insert("NO_PROXY".to_owned(), "127.0.0.1,localhost".to_owned());
     let record = Start { name: "record", program: &recorder, arguments, env: &env, log: home.log("record") };
     let mut record = Process::start(record)?;
     let show = Show { api: &api, stage, teller: &mut teller, recording: &created.id };

@@ -35,51 +35,32 @@ fn segment(folder: &Path, track: Track, index: u32) -> PathBuf {
     folder.join("in").join(track.as_str()).join(Name::Media(index).to_string())
 }
 
-/// What FFmpeg's own dash muxer writes, as the replaced recorder did: one muxer for each track.
-fn dash(folder: &Path) {
-    let made = folder.join("made.mp4");
-    let run = |arguments: &[&str]| {
-        let output =
-            Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+/// What FFmpeg's own dash muxer writes, as the replaced recorder did: one muxer for each track. The sound is encoded by
+/// `codec` into segments of the type `kind`.
+fn dash(folder: &Path, codec: &str, kind: &str) {
+    let run = |words: &str| {
+        let output = Command::new("ffmpeg").args(words.split_whitespace()).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
     };
-    let video = "testsrc2=size=320x180:rate=30:duration=7";
-    let audio = "sine=frequency=440:sample_rate=48000:duration=7";
-    run(&[
-        "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-c:v", "libx264", "-bf", "2", "-g", "60", "-pix_fmt",
-        "yuv420p", "-c:a", "aac", "made.mp4",
-    ]);
-    for (track, map) in [("video", "0:v:0"), ("audio", "0:a:0")] {
+    run(&format!(
+        "-v error -f lavfi -i testsrc2=size=320x180:rate=30:duration=7 \
+         -f lavfi -i sine=frequency=440:sample_rate=48000:duration=7 \
+         -c:v libx264 -bf 2 -g 60 -pix_fmt yuv420p -c:a {codec} made.mp4"
+    ));
+    for (track, kind) in [("video", "mp4"), ("audio", kind)] {
         std::fs::create_dir_all(folder.join("in").join(track)).unwrap();
-        let manifest = format!("in/{track}/manifest.mpd");
-        run(&[
-            "-i",
-            made.to_str().unwrap(),
-            "-map",
-            map,
-            "-c",
-            "copy",
-            "-f",
-            "dash",
-            "-seg_duration",
-            "2",
-            "-use_template",
-            "1",
-            "-use_timeline",
-            "0",
-            "-init_seg_name",
-            "init.mp4",
-            "-media_seg_name",
-            "segment_$Number%03d$.m4s",
-            &manifest,
-        ]);
+        run(&format!(
+            "-v error -i made.mp4 -map 0:{}:0 -c copy -f dash -dash_segment_type {kind} -seg_duration 2 -use_template 1 \
+             -use_timeline 0 -init_seg_name init.mp4 -media_seg_name segment_$Number%03d$.m4s in/{track}/manifest.mpd",
+            &track[..1]
+        ));
     }
 }
 
 #[test]
 fn folder_of_the_dash_muxer_gives_every_packet_once() {
     let folder = tempfile::tempdir().unwrap();
-    dash(folder.path());
+    dash(folder.path(), "aac", "mp4");
     let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
     assert_eq!((code, &answer["status"]), (0, &json!("complete")), "{answer}");
     let out = folder.path().join("out.mp4");
@@ -128,6 +109,19 @@ fn gap_degrades_or_fails_by_policy_and_share() {
         assert!(answer["error"]["code"].is_string() && answer["error"]["message"].is_string(), "{answer}");
         assert!(!folder.path().join("none.mp4").exists(), "no file is left on failure");
     }
+}
+
+#[test]
+fn what_the_built_in_engine_has_no_words_for_is_left_to_libavformat() {
+    let folder = tempfile::tempdir().unwrap();
+    dash(folder.path(), "libopus", "webm");
+    let (code, answer) = mux(folder.path(), &["in", "-o", "none.mp4", "--engine", "index"]);
+    assert_eq!((code, &answer["error"]["code"]), (1, &json!("not-iso-bmff")), "{answer}");
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["tracks"][1]["codec"]), (0, &json!("opus")), "{answer}");
+    let out = folder.path().join("out.mp4");
+    packets::assert_same_packets(&out, &folder.path().join("in"));
+    packets::assert_decodes(&out);
 }
 
 #[test]

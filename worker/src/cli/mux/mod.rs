@@ -67,7 +67,12 @@ pub(crate) async fn run(args: Args, out: Output) -> anyhow::Result<Exit> {
         return Err(Failure::usage(format!("{} is not a folder", args.dir.display())).into());
     }
     let report = mux(&args).await;
-    out.answer(&report, text)?;
+    // The exit code tells how it went even when nobody reads the answer.
+    if let Err(error) = out.answer(&report, text)
+        && !output::is_broken_pipe(&error)
+    {
+        return Err(error);
+    }
     if let Some(error) = &report.error {
         output::complain(&format!("error: {}: {}", error.code, error.message));
     }
