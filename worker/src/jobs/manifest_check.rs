@@ -181,7 +181,6 @@ async fn observe(cx: &Context, recording: &Recording) -> Result<Seen, JobError> 
     Ok(Seen {
         owner: recording.owner.clone(),
         recording: recording.id.clone(),
-        source: recording.source,
         policy: recording.policy,
         accept_gaps: recording.gaps_accepted,
         version: recording.plan_version,

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::id::{OwnerId, RecordingId};
 use crate::mux::{Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack};
-use crate::recording::{Policy, Source};
+use crate::recording::Policy;
 use crate::segment::{INDEX_MAX, Row, Span, State, Track};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -84,8 +84,6 @@ pub struct Seen {
     pub owner: OwnerId,
     /// The recording.
     pub recording: RecordingId,
-    /// Who writes the segments.
-    pub source: Source,
     /// What becomes of holes.
     pub policy: Policy,
     /// An operator said that the holes do not matter: no policy, no share and no deadline stands in the way.

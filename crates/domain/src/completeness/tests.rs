@@ -33,7 +33,6 @@ fn whole() -> Seen {
     Seen {
         owner: OwnerId::parse("o").unwrap(),
         recording: RecordingId::parse("r").unwrap(),
-        source: Source::Spool,
         policy: Policy::Degrade,
         accept_gaps: false,
         version: 1,

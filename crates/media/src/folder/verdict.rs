@@ -15,7 +15,6 @@ use domain::completeness::{self, Completeness, Declaration, Last, Limits, Object
 use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::manifest::{LEGACY_DURATION_US, Manifest};
 use domain::mux::Gap;
-use domain::recording::Source;
 use domain::segment::{Row, Span, State, Track};
 use std::collections::BTreeMap;
 
@@ -86,7 +85,6 @@ fn seen(
     Ok(Seen {
         owner: OwnerId::parse("folder").map_err(id)?,
         recording: RecordingId::parse("folder").map_err(id)?,
-        source: Source::Bucket,
         policy: options.policy,
         accept_gaps: false,
         version: 1,

@@ -51,22 +51,18 @@ pub struct Summary {
     pub fragments: u32,
     /// Sum of the sample sizes.
     pub payload_bytes: u64,
-    /// Longest single sample.
-    pub sample_duration_max: u32,
     /// Decoding can begin at the first sample.
     pub starts_with_sync: bool,
 }
 
 impl Summary {
     fn starting(start: u64, starts_with_sync: bool) -> Summary {
-        let (samples, fragments, payload_bytes, sample_duration_max) = (0, 0, 0, 0);
-        Summary { start, end: start, samples, fragments, payload_bytes, sample_duration_max, starts_with_sync }
+        Summary { start, end: start, samples: 0, fragments: 0, payload_bytes: 0, starts_with_sync }
     }
 
     fn add(&mut self, sample: &Sample) {
         self.samples += 1;
         self.payload_bytes += u64::from(sample.size_bytes);
-        self.sample_duration_max = self.sample_duration_max.max(sample.duration);
     }
 }
 
@@ -140,7 +136,6 @@ fn check(rest: &[u8], count: u64) -> Option<Summary> {
         summary.samples = summary.samples.checked_add(fragment.count).filter(|&all| all <= SAMPLES_MAX)?;
         summary.fragments += 1;
         summary.payload_bytes += fragment.payload_bytes;
-        summary.sample_duration_max = summary.sample_duration_max.max(fragment.duration_max);
         summary.end = summary.end.max(fragment.end);
     }
     if !fragments.rest.is_empty() {
@@ -175,11 +170,11 @@ impl<'a> Fragments<'a> {
         let sizes = Column::open(rest, count)?;
         let payload = total(sizes.clone(), rest, |value| value <= u64::from(u32::MAX))?;
         let ranges = Ranges::open(rest, sizes.clone(), count)?;
-        let end = tfdt.checked_add(duration.sum).filter(|&end| end <= TIME_MAX)?;
+        let end = tfdt.checked_add(duration).filter(|&end| end <= TIME_MAX)?;
         self.before = end;
         self.left -= 1;
-        let (count, duration_max, payload_bytes) = (count as u32, duration.max as u32, payload.sum);
-        Some(Fragment { tfdt, end, count, duration_max, payload_bytes, durations, compositions, syncs, sizes, ranges })
+        let (count, payload_bytes) = (count as u32, payload);
+        Some(Fragment { tfdt, end, count, payload_bytes, durations, compositions, syncs, sizes, ranges })
     }
 }
 
@@ -191,20 +186,14 @@ impl<'a> Iterator for Fragments<'a> {
     }
 }
 
-struct Total {
-    sum: u64,
-    max: u64,
-}
-
 /// Reads a column to its end, moves `rest` behind it and adds its values up.
-fn total<'a>(mut column: Column<'a>, rest: &mut &'a [u8], fits: impl Fn(u64) -> bool) -> Option<Total> {
-    let mut total = Total { sum: 0, max: 0 };
+fn total<'a>(mut column: Column<'a>, rest: &mut &'a [u8], fits: impl Fn(u64) -> bool) -> Option<u64> {
+    let mut total = 0u64;
     while let Some((value, count)) = column.run() {
         if !fits(value) {
             return None;
         }
-        total.sum = total.sum.checked_add(value.checked_mul(count)?)?;
-        total.max = total.max.max(value);
+        total = total.checked_add(value.checked_mul(count)?)?;
     }
     *rest = column.rest();
     column.is_done().then_some(total)
@@ -221,7 +210,6 @@ pub struct Fragment<'a> {
     pub count: u32,
     /// Sum of the sample sizes.
     pub payload_bytes: u64,
-    duration_max: u32,
     durations: Column<'a>,
     compositions: Column<'a>,
     syncs: Column<'a>,
