@@ -292,6 +292,9 @@ fn listed(before: &World, now: &World) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::OwnerId;
+    use crate::mux::{Gap, GapCause, PlanObject, PlanSegment, PlanTrack, TrackFacts};
+    use crate::playlist::ListingKind;
 
     fn recording(state: State) -> Recording {
         let digest = Sha256::of(b"1");
@@ -329,6 +332,63 @@ mod tests {
         assert!(ALL.iter().enumerate().all(|(at, rule)| rule.id == format!("R-{}", at + 1)));
     }
 
+    /// A ready recording whose two rows are accounted for: one in the plan, one in its gaps.
+    fn ready() -> Recording {
+        let mut ready = recording(State::Ready);
+        let lost = Row { index: 2, state: segment::State::Lost, ..ready.rows[0].clone() };
+        let planned = PlanSegment { index: 1, size_bytes: 1, sha256: lost.sha256 };
+        let init = PlanObject { size_bytes: 1, sha256: lost.sha256 };
+        let gap = Gap { track: Track::Video, from_ms: 2, to_ms: 4, segments: vec![2], cause: GapCause::Lost };
+        let track = TrackFacts { track: Track::Video, samples: 2, payload_bytes: 1, duration: 2000, timescale: 1000 };
+        let facts = ResultFacts { size_bytes: 9, faststart: true, tracks: vec![track] };
+        let row = |index, kind| ListingRow {
+            track: Track::Video,
+            seq: u64::from(index),
+            index,
+            kind,
+            duration: 2,
+            timescale: 1,
+            discontinuity: false,
+            program_date_time: None,
+        };
+        ready.rows.push(lost);
+        ready.listing = vec![row(1, ListingKind::Media), row(2, ListingKind::Gap)];
+        ready.result = Some(Served { exists: true, expected: facts.clone(), found: facts });
+        ready.plan = Some(Plan {
+            layout_version: 1,
+            owner: OwnerId::parse("o").unwrap(),
+            recording: ready.id.clone(),
+            version: 1,
+            tracks: vec![PlanTrack { track: Track::Video, init, segments: vec![planned] }],
+            gaps: vec![gap],
+            repairs: vec![],
+            tail_confirmed: true,
+        });
+        ready
+    }
+
+    /// The rule that each of some changes to a ready recording breaks; of several, the last.
+    fn breaches_of_results() -> Vec<String> {
+        let whole = world(ready());
+        assert_eq!(check(&whole, &whole), Vec::<String>::new());
+        let changes: [Change; 5] = [
+            |r| r.result.as_mut().unwrap().exists = false,
+            // Not by more than one sample would pass.
+            |r| r.result.as_mut().unwrap().found.tracks[0].duration = 3001,
+            |r| r.plan.as_mut().unwrap().gaps.clear(),
+            |r| r.listing[1].kind = ListingKind::Media,
+            |r| r.listing.truncate(1),
+        ];
+        let broken = |change: Change| {
+            let mut now = ready();
+            change(&mut now);
+            let breaches = check(&whole, &world(now));
+            let last = breaches.last().unwrap_or_else(|| panic!("nothing was found"));
+            last.split(':').next().unwrap_or_default().to_owned()
+        };
+        changes.into_iter().map(broken).collect()
+    }
+
     type Change = fn(&mut Recording);
 
     /// Each line breaks one rule on purpose.
@@ -358,6 +418,7 @@ mod tests {
             let breaches = check(&world(before.clone()), &world(now));
             assert!(breaches.iter().any(|breach| breach.starts_with(&format!("{rule}: "))), "{rule}: {breaches:?}");
         }
+        assert_eq!(breaches_of_results(), ["R-1", "R-8", "R-10", "R-11", "R-11"]);
         let mut archived = recording(State::Archived);
         archived.result = Some(Served { exists: true, expected: facts.clone(), found: facts });
         let moved = check(&world(archived), &world(recording(State::Live)));
