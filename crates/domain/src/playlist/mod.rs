@@ -197,7 +197,9 @@ pub fn next(mut sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Ap
 }
 
 fn behind_tail(side: &Side) -> impl Iterator<Item = &Candidate> {
-    side.stored.iter().filter(|candidate| candidate.index > side.tail.index)
+    // After an outage tens of thousands may be listed in one go, each with a look behind the tail.
+    let from = side.stored.partition_point(|candidate| candidate.index <= side.tail.index);
+    side.stored[from..].iter()
 }
 
 fn step(side: &Side, other: Option<&Side>, now: DateTime<Utc>, patience: TimeDelta) -> Step {
