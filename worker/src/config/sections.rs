@@ -299,7 +299,7 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { lease: 15 * SECOND, heartbeat: 5 * SECOND, poll: SECOND, rescue: 5 * SECOND, stop_grace: 5 * SECOND }
+        Self { lease: 15 * SECOND, heartbeat: 5 * SECOND, poll: SECOND, rescue: 3 * SECOND, stop_grace: 5 * SECOND }
     }
 }
 

@@ -27,8 +27,9 @@ pub(super) const LOOPS: [(&str, Loop); 4] = [
     ("partitions", |shared| Box::pin(partitions(shared))),
 ];
 
-/// Most rows one rescue takes.
+/// Most rows one rescue takes, and most rescues without a pause.
 const RESCUE_BATCH: i32 = 200;
+const RESCUE_ROUNDS: u32 = 20;
 /// Most rows one promotion takes, and most promotions without a pause.
 const PROMOTE_BATCH: i32 = 500;
 const PROMOTE_ROUNDS: u32 = 20;
@@ -53,8 +54,7 @@ async fn rescue(shared: Arc<Shared>) {
     // After a failed call nothing is rescued for one lease: an outage lets every lease end at once, and the processes
     // behind them are as alive as this one. The same holds after a start of the database; the statement knows that.
     let mut blind_until: Option<Instant> = None;
-    // Jittered downwards only: lease and one round together are what a dead worker's job waits at most.
-    while pause(&shared, shared.config.rescue.mul_f64(0.5 + 0.3 * rand::random::<f64>())).await {
+    while pause(&shared, shared.config.rescue_wait(rand::random())).await {
         if blind_until.is_some_and(|until| until > Instant::now()) {
             // Asked all the same, so that a second outage is noticed.
             if call(&shared.pool, shared.config.call, |c| Box::pin(sqlx::query("SELECT 1").execute(c))).await.is_err() {
@@ -62,8 +62,8 @@ async fn rescue(shared: Arc<Shared>) {
             }
             continue;
         }
-        match rescue_once(&shared, RESCUE_BATCH, None, false).await {
-            Ok(_) => {}
+        match rescue_all(&shared).await {
+            Ok(()) => {}
             Err(Fail::Away(_)) => blind_until = Some(Instant::now() + shared.config.lease),
             Err(fail) => {
                 tracing::warn!(error = %fail, "rescue of a batch refused, going through it one by one");
@@ -71,6 +71,18 @@ async fn rescue(shared: Arc<Shared>) {
             }
         }
     }
+}
+
+/// As long as there is something: many dead workers, or one with many jobs, must not wait for another round each.
+async fn rescue_all(shared: &Shared) -> Result<(), Fail> {
+    for _ in 0..RESCUE_ROUNDS {
+        if rescue_once(shared, RESCUE_BATCH, None, false).await? == 0 {
+            return Ok(());
+        }
+        // The bell is for the others; this process need not wait to hear it.
+        shared.wake();
+    }
+    Ok(())
 }
 
 async fn rescue_once(shared: &Shared, most: i32, only: Option<Uuid>, give_way: bool) -> Result<usize, Fail> {

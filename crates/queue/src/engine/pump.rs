@@ -283,7 +283,10 @@ impl Pump {
         while let Some(mut done) = rest.next() {
             let fail = match self.write(std::slice::from_ref(&done)).await {
                 Ok(ended) => {
-                    self.confirm(shared, vec![done], &ended).await?;
+                    if let Err(fail) = self.confirm(shared, vec![done], &ended).await {
+                        self.hold(rest, Duration::ZERO);
+                        return Err(fail);
+                    }
                     continue;
                 }
                 Err(fail) => fail,

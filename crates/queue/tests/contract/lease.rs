@@ -2,7 +2,7 @@
 
 use crate::support::{Nap, Say, Solo, World, nap, quick, spec, start, until};
 use domain::job::{KindSpec, Queue};
-use queue::{JobCtx, JobKind, Outcome, Progress, Runtime, enqueue::Enqueue, kinds};
+use queue::{Config, JobCtx, JobKind, Outcome, Progress, Runtime, enqueue::Enqueue, kinds};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
@@ -170,5 +170,22 @@ async fn worker_taken_for_dead_goes_on_under_a_new_identity() {
     let end = world.ends(id).await;
     assert!(end.starts_with("completed attempt=2 snoozes=0 crashes=1"), "{end}");
     assert_eq!(world.attempts(id).await, "1 lost lost, 2 completed");
+    running.stop().await;
+}
+
+/// The registration was written and its answer lost, then it was said again: the process counts its lease from the second
+/// time, and so must the table.
+#[tokio::test]
+async fn registration_said_twice_counts_from_the_second_time() {
+    let world = World::new().await;
+    let config = Config { lease: Duration::from_secs(300), beat: Duration::from_secs(100), upkeep: false, ..quick() };
+    let runtime = Runtime::new(world.db.clone(), config).register::<Say, _, _>(2, good);
+    let me = runtime.engine().worker_id();
+    world
+        .run(&format!("INSERT INTO queue.worker (id, lease_until) VALUES ('{me}', now() - interval '1 second')"))
+        .await;
+    let running = start(runtime, Duration::ZERO);
+    let id = world.say("x").await;
+    assert_eq!(world.ends(id).await, "completed attempt=1 snoozes=0 crashes=0");
     running.stop().await;
 }

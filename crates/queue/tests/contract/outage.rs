@@ -168,3 +168,66 @@ impl Drop for Frozen {
         self.send("-CONT");
     }
 }
+
+/// A batch is refused because of one row and gone through row by row; in the middle of it a look at the table fails. The
+/// ends behind it must not be forgotten: their jobs would stay running, and their slots taken, for ever.
+#[tokio::test]
+async fn ends_behind_a_look_that_failed_are_written() {
+    let world = World::new().await;
+    // While the obstacle is there the end of "refused" is refused; that of "unseen" matches nothing, once, and leaves the
+    // connection without the right to look again.
+    world.run("CREATE TABLE queue.obstacle AS SELECT 1 AS one").await;
+    world.run("CREATE TABLE queue.once AS SELECT 1 AS one").await;
+    world
+        .run(
+            "CREATE FUNCTION queue.stand_in_the_way() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+               IF OLD.payload ->> 'what' = 'refused' AND EXISTS (SELECT FROM queue.obstacle) THEN \
+                 RAISE EXCEPTION USING ERRCODE = '22000'; \
+               END IF; \
+               IF OLD.payload ->> 'what' = 'unseen' THEN \
+                 DELETE FROM queue.once; \
+                 IF FOUND THEN PERFORM set_config('role', 'pg_read_all_stats', false); RETURN NULL; END IF; \
+               END IF; \
+               RETURN OLD; END $$",
+        )
+        .await;
+    world
+        .run("CREATE TRIGGER stand_in_the_way BEFORE DELETE ON queue.job FOR EACH ROW EXECUTE FUNCTION queue.stand_in_the_way()")
+        .await;
+    const ORDER: [&str; 4] = ["first", "refused", "unseen", "behind"];
+    let (release, released) = tokio::sync::watch::channel(0);
+    let handler = move |job: Say, _: JobCtx| {
+        let mut released = released.clone();
+        async move {
+            let place = ORDER.iter().position(|what| *what == job.what).unwrap();
+            released.wait_for(|upto| *upto > place).await.unwrap();
+            Outcome::Completed
+        }
+    };
+    let mut jobs = Vec::new();
+    for what in ORDER {
+        jobs.push(world.say(what).await);
+    }
+    let running = start(Runtime::new(world.db.clone(), quick()).register::<Say, _, _>(4, handler), Duration::ZERO);
+    until("all run", async || running.engine.busy() == ORDER.len()).await;
+    // The pump waits for the lock on the first one's row while the others end, one behind the other.
+    let mut holding = world.pool().begin().await.unwrap();
+    let lock = sqlx::query("SELECT FROM queue.job WHERE id = $1 FOR UPDATE").bind(jobs[0]);
+    lock.execute(&mut *holding).await.unwrap();
+    release.send(1).unwrap();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("the pump waits", async || world.number(waiting).await > 0).await;
+    for upto in 2..=ORDER.len() {
+        release.send(upto).unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.ends(jobs[3]).await, "completed attempt=1 snoozes=0 crashes=0");
+    assert_eq!(world.number("SELECT count(*) FROM queue.once").await, 0, "the look failed");
+    holding.rollback().await.unwrap();
+    world.run("DELETE FROM queue.obstacle").await;
+    for id in jobs {
+        assert!(world.ends(id).await.starts_with("completed attempt=1"), "{id}");
+    }
+    running.stop().await;
+}
