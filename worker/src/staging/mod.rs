@@ -268,10 +268,15 @@ impl Staging {
     /// The staged bytes and their length.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when they are gone.
+    /// [`Error::NotFound`] when they are gone; [`Error::Volume`] when the folder itself is.
     pub async fn open_bytes(&self, uri: &Uri) -> Result<(tokio::fs::File, u64), Error> {
         let wrong = |source| Error::of("open", uri, source);
-        let file = tokio::fs::File::open(self.path(uri)).await.map_err(wrong)?;
+        let file = match tokio::fs::File::open(self.path(uri)).await {
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound && !self.is_there().await => {
+                return Err(Error::Volume { operation: "open", object: uri.to_string(), source });
+            }
+            opened => opened.map_err(wrong)?,
+        };
         let size_bytes = file.metadata().await.map_err(wrong)?.len();
         Ok((file, size_bytes))
     }
@@ -304,6 +309,13 @@ impl Staging {
         let shared = Arc::clone(&self.shared);
         let scanned = tokio::task::spawn_blocking(move || scan(&shared.dir)).await.expect("a scan does not panic");
         scanned.map_err(|source| Error::of("scan", self.shared.dir.display(), source))
+    }
+
+    /// Whether the folder is the one that was opened. A volume that is not mounted any more looks like an empty folder:
+    /// nothing in it is gone, it cannot be seen.
+    async fn is_there(&self) -> bool {
+        let id = tokio::fs::read_to_string(self.shared.dir.join(ID_FILE)).await;
+        id.is_ok_and(|text| text.trim() == self.shared.id.to_string())
     }
 
     fn path(&self, uri: &Uri) -> PathBuf {

@@ -127,3 +127,23 @@ async fn full_is_said_before_the_first_byte() {
     assert!(matches!(second, Error::Full { .. }) && second.fault() == Fault::Transient);
     drop(first);
 }
+
+/// A volume that is not mounted any more leaves an empty folder behind. Its bytes are not gone, they cannot be seen: who
+/// takes them for gone records acknowledged segments as lost.
+#[tokio::test]
+async fn bytes_of_a_folder_that_is_away_are_not_taken_for_gone() {
+    let site = Site::new().await;
+    let staging = site.open("staging").await;
+    let uri = stage(&staging, Name::Media(1), b"bytes").await;
+    let (dir, aside) = (site.folder.path().join("staging"), site.folder.path().join("aside"));
+    std::fs::rename(&dir, &aside).unwrap();
+    std::fs::create_dir_all(dir.join("received")).unwrap();
+    let away = staging.open_bytes(&uri).await.unwrap_err();
+    assert!(matches!(away, Error::Volume { .. }), "{away}");
+    assert_eq!(away.fault(), Fault::Transient);
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::rename(&aside, &dir).unwrap();
+    staging.open_bytes(&uri).await.unwrap();
+    staging.remove(&uri).await.unwrap();
+    assert!(matches!(staging.open_bytes(&uri).await, Err(Error::NotFound { .. })));
+}
