@@ -95,6 +95,12 @@ BEGIN
   IF NOT EXISTS (SELECT FROM queue.kind k WHERE k.kind = 'probe') THEN
     RETURN 'unavailable';
   END IF;
+  -- A role that may only look must not be able to fill queue and audit with text of its own.
+  IF op_probe.recording_id ~ '^[A-Za-z0-9_-]{1,64}$' IS NOT TRUE THEN
+    RETURN 'not-found';
+  END IF;
+  -- Two callers at once would both find no request; the second waits here until it can see the first one's.
+  PERFORM pg_advisory_xact_lock(hashtext('queue.op_probe'), hashtext(op_probe.recording_id));
   IF EXISTS (SELECT FROM queue.op_log l
               WHERE l.at > clock_timestamp() - interval '10 seconds'
                 AND l.action = 'probe' AND l.selector ->> 'recording' = recording_id) THEN

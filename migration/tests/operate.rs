@@ -272,6 +272,32 @@ async fn storage_check_is_bounded_per_recording() {
     assert_eq!(world.states("probe:r1").await, ["available"]);
 }
 
+/// Whoever may only look may call it, so it must not be a way to fill the queue and the audit.
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_checks_at_once_are_one_and_need_an_id() {
+    let world = world().await;
+    world.run(r#"SELECT queue.declare_kinds('[{"kind": "probe", "queue": "control"}]')"#).await;
+    let probe = "SELECT queue.op_probe('r1', 'ann', 'tui', NULL)";
+    let mut first = world.pool.begin().await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, String>(probe).fetch_one(&mut *first).await.unwrap(), "ok");
+    let second = tokio::spawn({
+        let pool = world.pool.clone();
+        async move { sqlx::query_scalar::<_, String>(probe).fetch_one(&pool).await }
+    });
+    while world.text("SELECT count(*)::text FROM pg_locks WHERE NOT granted").await == "0" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    first.commit().await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap(), "too-soon", "it has waited for the first and seen it");
+    assert_eq!(world.text("SELECT count(*)::text FROM queue.op_log").await, "1");
+    for id in ["''", "'../r1'", "repeat('r', 65)", "NULL"] {
+        let sql = format!("SELECT queue.op_probe({id}, 'ann', 'tui', NULL)");
+        let answer: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&world.pool).await.unwrap();
+        assert_eq!(answer, "not-found", "{id}");
+    }
+    assert_eq!(world.text("SELECT count(*)::text FROM queue.job").await, "1");
+}
+
 #[tokio::test]
 async fn words_of_states_are_those_of_the_contracts() {
     let world = world().await;
