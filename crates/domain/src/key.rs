@@ -110,8 +110,14 @@ impl Keys {
                 return version.parse().ok().map(Object::ResultJson);
             }
             let version = later.strip_suffix(".mp4")?;
-            let version = version.split_once('-').map_or(version, |(version, _)| version);
-            return version.parse().ok().map(Object::Result);
+            let (number, epoch) =
+                version.split_once('-').map_or((version, None), |(number, epoch)| (number, Some(epoch)));
+            let number = number.parse().ok()?;
+            let spelled = match epoch {
+                Some(epoch) => self.result_of_epoch(number, epoch.parse().ok()?),
+                None => self.result(number),
+            };
+            return (spelled == key).then_some(Object::Result(number));
         }
         let path = rest.strip_prefix("segments/")?;
         if path.starts_with(".incoming/") {
@@ -167,5 +173,13 @@ mod tests {
         {
             assert_eq!(keys().parse(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn key_of_a_result_has_one_spelling() {
+        for name in ["v0", "v1", "v+2", "v02", "v2-", "v2-x", "v2-+7", "v2-07", "v2-1-1", "v4294967296"] {
+            assert_eq!(keys().parse(&format!("o/r/result.{name}.mp4")), None, "{name}");
+        }
+        assert_eq!(keys().parse("o/r/result.v1-7.mp4"), Some(Object::Result(1)));
     }
 }

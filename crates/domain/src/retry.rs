@@ -35,6 +35,10 @@ pub trait Classify {
     }
 }
 
+/// Longest wait that a peer may ask for. Its word is a number from outside: beyond a day it is a mistake, and far enough
+/// beyond it no database can write the moment down.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// How a kind of job is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -85,7 +89,7 @@ pub struct Failure {
     pub fault: Fault,
     /// Its class.
     pub class: &'static str,
-    /// The peer said when to come back; wins over the computed back-off.
+    /// The peer said when to come back; wins over the computed back-off, up to a day.
     pub retry_after: Option<Duration>,
 }
 
@@ -122,7 +126,7 @@ pub fn decide(policy: &RetryPolicy, failure: Failure, jitter: f64) -> Decision {
 fn wait(policy: &RetryPolicy, failure: Failure, jitter: f64) -> Duration {
     let floor = policy.base.max(Duration::from_millis(100));
     if let Some(after) = failure.retry_after {
-        return after.max(floor);
+        return after.clamp(floor, RETRY_AFTER_MAX);
     }
     // An uncounted attempt does not raise `attempt`, so its back-off grows with the age of the job: half of it.
     let doublings = failure.attempt.saturating_sub(1).min(20);
@@ -177,6 +181,15 @@ mod tests {
         assert_eq!(
             decide(&RetryPolicy::DEFAULT, told, 0.3),
             Decision::Retry { after: Duration::from_secs(3600), counted: true }
+        );
+    }
+
+    #[test]
+    fn decide_believes_no_peer_that_names_a_moment_nobody_will_see() {
+        let told = Failure { retry_after: Some(Duration::MAX), ..failure(1, Fault::Transient) };
+        assert_eq!(
+            decide(&RetryPolicy::DEFAULT, told, 0.3),
+            Decision::Retry { after: Duration::from_secs(24 * 3600), counted: true }
         );
     }
 
