@@ -32,6 +32,8 @@ const DELETE_BATCH: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct Store {
     op: opendal::Operator,
+    /// The same with more patience, for objects that are written in parts.
+    large: opendal::Operator,
     place: Place,
 }
 

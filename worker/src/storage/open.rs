@@ -16,6 +16,10 @@ pub(super) const ASIDE: &str = ".aside/";
 /// What a process that died left aside is removed after this; nothing takes that long to write.
 const ASIDE_AGE_MAX: Duration = Duration::from_secs(48 * 3600);
 
+/// Longest step in writing a large object. Its last one makes the whole of it durable: a slow disk takes a minute for
+/// what lies in memory of a result of some gigabytes, and a server that puts as many parts together no less.
+const LARGE_MAX: Duration = Duration::from_secs(120);
+
 /// Settings of the object store; see `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -78,6 +82,7 @@ pub enum Service {
 
 pub(super) async fn open(config: &Config) -> Result<Store, Error> {
     let timeout = TimeoutLayer::new().with_timeout(config.timeout).with_io_timeout(config.io_timeout);
+    let patient = timeout.clone().with_io_timeout(config.io_timeout.max(LARGE_MAX));
     let refused = |source| Error::Refused { op: Op::Open, key: config.root.clone(), source: Box::new(source) };
     match config.service {
         Service::Fs => {
@@ -86,8 +91,8 @@ pub(super) async fn open(config: &Config) -> Result<Store, Error> {
                 .root(&root.to_string_lossy())
                 .atomic_write_dir(&root.join(ASIDE).to_string_lossy());
             // No retries in a folder: a write that was cut in the middle cannot be repeated on the same file.
-            let op = Operator::new(builder).map_err(refused)?.layer(timeout);
-            Ok(Store { op, place: Place::Folder(root) })
+            let op = Operator::new(builder).map_err(refused)?;
+            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Folder(root) })
         }
         Service::S3 => {
             // The HTTP client takes the process's provider of cryptography; another part may have set it before.
@@ -98,12 +103,13 @@ pub(super) async fn open(config: &Config) -> Result<Store, Error> {
             // that neither a developer's profile nor a machine's metadata service is asked.
             let retry = RetryLayer::new().with_jitter().with_max_times(config.tries_max.saturating_sub(1) as usize);
             let retry = retry.with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_millis(500));
-            let op = Operator::new(s3(config)).map_err(refused)?.layer(timeout).layer(retry);
-            Ok(Store { op, place: Place::Other })
+            let op = Operator::new(s3(config)).map_err(refused)?;
+            let large = op.clone().layer(patient).layer(retry.clone());
+            Ok(Store { large, op: op.layer(timeout).layer(retry), place: Place::Other })
         }
         Service::Memory => {
-            let op = Operator::new(services::Memory::default()).map_err(refused)?.layer(timeout);
-            Ok(Store { op, place: Place::Other })
+            let op = Operator::new(services::Memory::default()).map_err(refused)?;
+            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Other })
         }
     }
 }

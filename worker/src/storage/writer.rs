@@ -17,7 +17,7 @@ pub struct ObjectWriter {
 
 impl ObjectWriter {
     pub(super) async fn begin(store: Store, key: &str, part_bytes: usize) -> Result<Self, Error> {
-        let writing = store.op.writer_with(key).chunk(part_bytes).concurrent(PARTS_AHEAD);
+        let writing = store.large.writer_with(key).chunk(part_bytes).concurrent(PARTS_AHEAD);
         let writer = writing.await.map_err(|source| Error::of(Op::Put, key, source))?;
         Ok(Self { store, key: key.to_owned(), size_bytes: 0, writer: Some(writer) })
     }

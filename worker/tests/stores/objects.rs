@@ -208,3 +208,17 @@ async fn folder_that_is_in_the_way_is_a_store_that_is_away() {
     assert_eq!((error.fault(), error.class()), (Fault::Transient, "storage"), "{error:?}");
     assert!(store.check().await.is_err());
 }
+
+/// The bound of one piece is not that of a large object: its last step makes all of it durable at once.
+#[tokio::test]
+async fn large_object_is_given_time_to_become_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_string_lossy().into_owned();
+    let config = Config { root, io_timeout: std::time::Duration::from_millis(1), ..Config::default() };
+    let store = Store::open(&config).await.unwrap();
+    let mut writer = store.writer("o/r/result.mp4", 8 << 20).await.unwrap();
+    for _ in 0..4 {
+        writer.write(Bytes::from(bytes(8 << 20))).await.unwrap();
+    }
+    assert_eq!(writer.close().await.unwrap().size_bytes, 32 << 20);
+}
