@@ -1,7 +1,7 @@
 //! `cleanup`: deletes what was kept only for the result, and nothing before its time.
 
 use crate::support::{PATIENCE, wait};
-use crate::world::{World, set};
+use crate::world::{World, by, set};
 use domain::id::RecordingId;
 use domain::job::{Cleanup, Control, Kind, Verb};
 use domain::recording::State;
@@ -59,8 +59,7 @@ async fn cleanup_of_a_recording_that_went_on_is_obsolete() {
     queue::enqueue::enqueue(&world.db, &reopen).await.unwrap();
     world.until_state(&id, State::Live).await;
     let waiting = world.jobs(&id, Kind::Cleanup, "scheduled").await;
-    let by = queue::operate::By { actor: "test".to_owned(), via: "test".to_owned(), reason: None };
-    queue::operate::run_now(&world.db, waiting[0].id, &by).await.unwrap();
+    queue::operate::run_now(&world.db, waiting[0].id, &by()).await.unwrap();
     let ended = world.until_ended(&id, Kind::Cleanup, "completed").await;
     assert_eq!(ended.reason.as_deref(), Some("obsolete"));
     assert_eq!(world.recording(&id).await.state, State::Live);

@@ -1,10 +1,10 @@
 //! `control`: what an operator asks, and what follows the end of a dead job.
 
 use crate::support::{PATIENCE, wait};
-use crate::world::{World, set};
+use crate::world::{World, by, set};
 use domain::job::{Control, Ended, FollowUp, Kind, Queue, Verb};
 use domain::recording::State;
-use queue::operate::{self, Answer, By};
+use queue::operate::{self, Answer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn verb_that_the_state_does_not_allow_is_refused_with_a_reason() {
@@ -100,10 +100,6 @@ async fn follow_up_does_nothing_while_a_live_job_holds_the_key() {
     let failed = world.until_state(&id, State::Failed).await;
     assert_eq!(failed.error, Some(("storage".to_owned(), "the manifest_check job was discarded: away".to_owned())));
     worker.stop().await;
-}
-
-fn by() -> By {
-    By { actor: "test".to_owned(), via: "test".to_owned(), reason: None }
 }
 
 /// The upload is given up while the check waits for the store. The check must not take the failure for an operator's

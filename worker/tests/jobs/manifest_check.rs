@@ -1,12 +1,12 @@
 //! `manifest_check`: freezes what is whole, waits for what may come, fails with a reason.
 
 use crate::support::{PATIENCE, wait};
-use crate::world::{World, set};
+use crate::world::{World, by, set};
 use domain::job::{Kind, Queue};
 use domain::mux::GapCause;
 use domain::recording::{Policy, State};
 use domain::segment::{Name, Track};
-use queue::operate::{self, Answer, By};
+use queue::operate::{self, Answer};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
 use std::time::Duration;
 use worker::db::{recordings, segments};
@@ -155,8 +155,11 @@ async fn check_puts_in_an_upload_when_what_it_waits_for_has_none() {
     world.accept_set(&id, set(), |_, _| true).await;
     world.declare(&id, set()).await;
     let upload = world.jobs(&id, Kind::Upload, "live").await[0].id;
-    let by = By { actor: "test".to_owned(), via: "test".to_owned(), reason: None };
-    assert_eq!(operate::discard(&world.db, upload, &by).await.unwrap(), Answer::Done);
+    assert_eq!(operate::discard(&world.db, upload, &by()).await.unwrap(), Answer::Done);
+    let control = world.work_on(&[Queue::Control]);
+    let followed = world.until_ended(&id, Kind::Control, "completed").await;
+    assert_eq!(followed.reason.as_deref(), Some("obsolete"), "a live recording does not fail");
+    control.stop().await;
     world.complete(&id).await;
     let worker = world.work();
     world.until_state(&id, State::Ready).await;

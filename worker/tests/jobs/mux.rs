@@ -1,16 +1,12 @@
 //! `mux`: publishes what was planned, once.
 
 use crate::support::{PATIENCE, wait};
-use crate::world::{World, set};
+use crate::world::{World, by, set};
 use domain::job::Kind;
 use domain::key::Keys;
 use domain::recording::State;
 use domain::segment::{Name, Track};
-use queue::operate::{self, Answer, By};
-
-fn by() -> By {
-    By { actor: "test".to_owned(), via: "test".to_owned(), reason: None }
-}
+use queue::operate::{self, Answer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mux_publishes_a_verified_result_with_its_facts() {

@@ -9,6 +9,7 @@ use domain::mux::Plan;
 use domain::recording::{Policy, Source, State};
 use domain::segment::{Name, Track};
 use postgres::testing::TestDb;
+use queue::operate::By;
 use queue::read::{Filter, JobRow, Which, list_jobs};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement, Value};
 use std::path::PathBuf;
@@ -205,6 +206,11 @@ impl World {
         keys.sort();
         keys
     }
+}
+
+/// Who asks for what tests ask of the queue.
+pub fn by() -> By {
+    By { actor: "test".to_owned(), via: "test".to_owned(), reason: None }
 }
 
 /// Six seconds of picture and sound, made once.
