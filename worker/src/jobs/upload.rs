@@ -45,7 +45,7 @@ impl Job for Upload {
         };
         drain(cx, &recording).await?;
         let listed = list_alone(cx, &self.recording).await?;
-        let manifest = write_manifest(cx, &self.recording).await?;
+        let manifest = write_manifest(cx, ctx, &self.recording).await?;
         end(cx, ctx, &self.recording, [listed, manifest].into_iter().flatten().min()).await
     }
 }
@@ -245,7 +245,7 @@ async fn list_alone(cx: &Context, id: &RecordingId) -> Result<Option<DateTime<Ut
 /// Writes the manifest if it does not know all that is stored: at most once in its interval, and once more, complete,
 /// when the plan is frozen. After the objects it names, and by this job alone, so it never goes back. Says when it will
 /// be due.
-async fn write_manifest(cx: &Context, id: &RecordingId) -> Result<Option<DateTime<Utc>>, JobError> {
+async fn write_manifest(cx: &Context, ctx: &JobCtx, id: &RecordingId) -> Result<Option<DateTime<Utc>>, JobError> {
     let Some(recording) = recordings::get(&cx.db, id).await?.filter(takes_segments) else { return Ok(None) };
     let frozen_at = listing::frozen_at(&cx.db, id, recording.plan_version).await?;
     let complete = frozen_at.is_some() && !recording.provisional;
@@ -261,6 +261,11 @@ async fn write_manifest(cx: &Context, id: &RecordingId) -> Result<Option<DateTim
     let video = listing::claim(&cx.db, id, Track::Video).await?;
     let audio = listing::claim(&cx.db, id, Track::Audio).await?;
     let manifest = Manifest { version: VERSION, video, audio, complete };
+    // The manifest is the one object that is rewritten. An attempt that slept through its lease must not put an old one
+    // over what its successor wrote, so it asks once more whether the job is still its own.
+    if !ctx.is_mine().await? {
+        return Err(JobError::new(domain::retry::Fault::Cancelled, "lost", "the job was taken from this attempt"));
+    }
     let key = Keys::new(&recording.owner, id).manifest();
     cx.store.put(&key, manifest.render().into()).await?;
     listing::manifest_written(&cx.db, id, recording.stored_seq).await?;

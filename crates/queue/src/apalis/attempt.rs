@@ -4,6 +4,7 @@
 //! dies, the attempt and its end live on.
 
 use crate::{
+    config::Config,
     ctx::JobCtx,
     engine::{AttemptEnd, Shared},
     outcome::{End, Failed, Outcome, Stop, Transition, Turn, Verdict, settle},
@@ -97,7 +98,7 @@ where
             let end = match called {
                 Ok(handler) => {
                     let outcome = async move { handler.await.map(Into::into).map_err(Into::into) };
-                    run(outcome, &ctx, ending.shared.config.grace).await
+                    run(outcome, &ctx, &ending.shared.config).await
                 }
                 Err(panic) => End::Panicked(text_of(&*panic)),
             };
@@ -109,18 +110,16 @@ where
 }
 
 /// Runs the handler to its end, or until its grace after a stop is over; then it is dropped, before its slot is free.
-async fn run(
-    handler: impl Future<Output = Result<Outcome, BoxDynError>> + Send,
-    ctx: &JobCtx,
-    grace: std::time::Duration,
-) -> End {
+async fn run(handler: impl Future<Output = Result<Outcome, BoxDynError>> + Send, ctx: &JobCtx, config: &Config) -> End {
     let mut handler = Box::pin(AssertUnwindSafe(handler).catch_unwind());
     let patience = async {
         tokio::select! {
             () = ctx.stop().cancelled() => {}
             () = sleep(ctx.row().spec.max_runtime) => ctx.halt(Stop::Deadline),
         }
-        sleep(grace).await;
+        // A lease in doubt leaves no time for manners: the handler must be gone before the job may start elsewhere.
+        let at_risk = matches!(ctx.stop_reason(), Some(Stop::LeaseAtRisk));
+        sleep(if at_risk { config.grace.min(config.fence_margin / 2) } else { config.grace }).await;
     };
     let end = tokio::select! {
         biased;
