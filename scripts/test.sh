@@ -23,4 +23,4 @@ if cargo nextest --version >/dev/null 2>&1; then
 fi
 echo "cargo-nextest is not installed; running with cargo test, which is slower. (cargo install cargo-nextest --locked)" >&2
 cargo test --quiet --locked --workspace --all-targets --no-run
-exec "$target/debug/with-postgres" cargo test --locked --workspace --all-targets "$@"
+exec "$target/debug/with-postgres" cargo test --locked --workspace --all-targets --no-fail-fast "$@"
