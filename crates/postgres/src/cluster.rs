@@ -208,13 +208,14 @@ impl Cluster {
         let settings =
             ["listen_addresses=127.0.0.1", "timezone=UTC", "log_timezone=UTC", "max_connections=200", &sockets, &port];
         // DROP DATABASE waits for every client that is just logging in, and one that a finished test left behind may
-        // never go on: without this bound, every test of the run would stand still for a minute.
+        // never go on: every test of the run would stand still for a minute. Long enough all the same for fifty logins at
+        // once on a busy machine.
         let fast = [
             "fsync=off",
             "full_page_writes=off",
             "synchronous_commit=off",
             "autovacuum_naptime=10s",
-            "authentication_timeout=5s",
+            "authentication_timeout=20s",
         ];
         let fast: &[&str] = if self.profile == Profile::Throwaway { &fast } else { &[] };
         for setting in settings.iter().chain(fast) {
