@@ -181,10 +181,20 @@ fn with_postgres_hands_signals_on_and_cleans_up_even_when_it_is_killed() {
 /// Root needs another identity. Without `unshare` on the path it is the `postgres` user or nobody; elsewhere nothing changes.
 #[test]
 fn with_postgres_runs_where_user_namespaces_are_not_to_be_had() {
+    without_user_namespaces(&[], 0o711);
+}
+
+#[test]
+fn with_postgres_runs_below_a_folder_that_is_closed_to_others() {
+    without_user_namespaces(&["setpriv", "true"], 0o700);
+}
+
+/// Runs `with-postgres` with nothing on PATH but what a script needs and `more`, in a folder of this mode.
+fn without_user_namespaces(more: &[&str], mode: u32) {
     let tmp = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(tmp.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    std::fs::set_permissions(tmp.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     let programs = tempfile::tempdir().unwrap();
-    for name in ["sh", "cat", "head", "sleep", "rm", "stat"] {
+    for name in ["sh", "cat", "head", "sleep", "rm", "stat"].iter().chain(more) {
         let found =
             ["/bin", "/usr/bin"].map(|dir| Path::new(dir).join(name)).into_iter().find(|path| path.exists()).unwrap();
         std::os::unix::fs::symlink(found, programs.path().join(name)).unwrap();
