@@ -1,4 +1,5 @@
-# Every target works on a new machine: whatever is missing is installed first, after asking once (YES=1 answers yes).
+# Every target works on a new machine: whatever is missing is installed first, after asking once
+# (YES=1, or no terminal to ask at, answers yes).
 # Logic lives in scripts/; this file only names it.
 
 CARGO  ?= cargo
@@ -26,7 +27,7 @@ help: ## list the targets
 setup: ## install what building and testing need
 	@scripts/setup.sh test
 
-# A headless run says that nobody is there to ask, so it counts as a yes to installing what is missing.
+# A headless run says that nobody is there to ask, even from a terminal: a yes to installing what is missing.
 demo: ## bring everything up and record a live synthetic source
 	@$(if $(filter-out 0,$(HEADLESS)),YES=1) scripts/setup.sh demo
 	@$(CARGO) build --quiet --locked --bin spool --bin spool-record >&2
