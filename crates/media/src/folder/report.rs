@@ -99,7 +99,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn failed(failure: Failure) -> Report {
+    /// No result, and why.
+    pub fn failed(failure: Failure) -> Report {
         Report {
             status: Status::Failed,
             result: None,

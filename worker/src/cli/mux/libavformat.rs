@@ -22,18 +22,7 @@ const MUX_MAX: Duration = Duration::from_secs(3600);
 
 /// Makes `out` of the segments in `folder`; whatever happens is in the report.
 pub(super) async fn mux(folder: &Path, out: &Path, options: &Options) -> Report {
-    let failed = |error| Report {
-        status: Status::Failed,
-        result: None,
-        bytes: None,
-        sha256: None,
-        duration_ms: None,
-        tracks: Vec::new(),
-        gaps: Vec::new(),
-        repairs: Vec::new(),
-        error: Some(error),
-    };
-    try_mux(folder, out, options).await.unwrap_or_else(failed)
+    try_mux(folder, out, options).await.unwrap_or_else(Report::failed)
 }
 
 fn failure(code: &str, message: impl ToString) -> Failure {
