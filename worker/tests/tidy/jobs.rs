@@ -4,7 +4,7 @@ use crate::source::{Finding, Source, whole_words};
 
 const FOLDER: &str = "worker/src/jobs/";
 
-/// Every file of a job is declared, listed, alphabetical, named after a kind, and its module doc says "Safe to repeat:".
+/// Every file or folder of a job is declared, listed, alphabetical, named after a kind, and its module doc says "Safe to repeat:".
 pub(crate) fn list(sources: &[Source]) -> Vec<Finding> {
     let Some(list) = sources.iter().find(|source| source.path == "worker/src/jobs/mod.rs") else {
         return Vec::new();
@@ -12,7 +12,9 @@ pub(crate) fn list(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let kinds = sources.iter().find(|source| source.path == "crates/domain/src/job.rs");
     for source in sources {
-        let Some(stem) = source.path.strip_prefix(FOLDER).and_then(|name| name.strip_suffix(".rs")) else { continue };
+        let Some(name) = source.path.strip_prefix(FOLDER) else { continue };
+        // A job that has grown beyond one file is a folder of the same name.
+        let Some(stem) = name.strip_suffix("/mod.rs").or_else(|| name.strip_suffix(".rs")) else { continue };
         if stem == "mod" || stem.contains('/') || source.is_test() {
             continue;
         }
@@ -34,7 +36,10 @@ pub(crate) fn list(sources: &[Source]) -> Vec<Finding> {
         .match_indices("mod ")
         .filter(|(at, _)| list.line(*at) == 1 || list.text[..*at].ends_with(['\n', ' ']))
         .map(|(at, _)| (at, list.code[at + 4..].split(';').next().unwrap_or_default().trim()))
-        .filter(|(_, name)| sources.iter().any(|source| source.path == format!("{FOLDER}{name}.rs")))
+        .filter(|(_, name)| {
+            let paths = [format!("{FOLDER}{name}.rs"), format!("{FOLDER}{name}/mod.rs")];
+            sources.iter().any(|source| paths.contains(&source.path))
+        })
         .collect();
     for pair in declared.windows(2) {
         if pair[0].1 > pair[1].1 {
@@ -61,7 +66,8 @@ fn a_job_that_breaks_a_rule_is_found() {
         Source::new("worker/src/jobs/noop.rs", "//! Safe to repeat: yes.\n"),
         Source::new("worker/src/jobs/sweep.rs", "//! Safe to repeat: yes.\n"),
         Source::new("worker/src/jobs/tidying.rs", "//! Safe to repeat: yes.\n"),
-        Source::new("worker/src/jobs/upload.rs", "//! Brings it.\n// Safe to repeat: no doc.\n"),
+        Source::new("worker/src/jobs/upload/mod.rs", "//! Brings it.\n// Safe to repeat: no doc.\n"),
+        Source::new("worker/src/jobs/upload/bring.rs", "//! A room of the job.\n"),
     ];
     let said: Vec<String> = list(&sources).into_iter().map(|f| format!("{}: {}", f.path, f.what)).collect();
     assert_eq!(
@@ -71,7 +77,7 @@ fn a_job_that_breaks_a_rule_is_found() {
             "worker/src/jobs/sweep.rs: sweep is not in jobs/mod.rs",
             "worker/src/jobs/sweep.rs: sweep is no kind of domain::job",
             "worker/src/jobs/tidying.rs: tidying is no kind of domain::job",
-            "worker/src/jobs/upload.rs: the module doc does not say \"Safe to repeat:\"",
+            "worker/src/jobs/upload/mod.rs: the module doc does not say \"Safe to repeat:\"",
             "worker/src/jobs/mod.rs: mux stands after upload",
         ]
     );

@@ -1,0 +1,42 @@
+//! Ends an attempt in the transaction that has looked once more.
+
+use super::{put_check, takes_segments};
+use crate::context::Context;
+use crate::db::{self, recordings, segments};
+use crate::jobs::{end_in, obsolete, unless_locked};
+use chrono::{DateTime, Utc};
+use domain::id::RecordingId;
+use domain::job::Queue;
+use domain::recording::State;
+use queue::{JobCtx, JobError, Outcome};
+use std::time::Duration;
+
+/// Ends the attempt, or looks again.
+///
+/// Accept inserts the row of a segment and then finds this job running, so it enqueues none. Were this to look first and
+/// end afterwards, a segment committed in between would wait for ever. So it takes the recording FOR UPDATE, which waits
+/// for everyone who accepts now and keeps others out, looks again, and ends in the same transaction.
+pub(super) async fn end(
+    cx: &Context,
+    ctx: &JobCtx,
+    id: &RecordingId,
+    wait_until: Option<DateTime<Utc>>,
+) -> Result<Outcome, JobError> {
+    let tx = db::begin(&cx.db).await?;
+    let recording = match unless_locked(recordings::lock(&tx, id).await)? {
+        Ok(Some(recording)) if takes_segments(&recording) => recording,
+        Ok(_) => return Ok(obsolete()),
+        Err(later) => return Ok(later),
+    };
+    if !segments::received(&tx, id, 1).await?.is_empty() {
+        return end_in(cx, ctx, tx, Outcome::Snooze(Duration::ZERO), &[]).await;
+    }
+    let mut ring: &[Queue] = &[];
+    if recording.state == State::Finalizing && !recording.door().frozen {
+        put_check(&tx, &recording).await?;
+        ring = &[Queue::Control];
+    }
+    let wait = wait_until.map(|until| (until - recording.now).to_std().unwrap_or_default());
+    let outcome = wait.map_or(Outcome::Completed, Outcome::Snooze);
+    end_in(cx, ctx, tx, outcome, ring).await
+}
