@@ -11,14 +11,19 @@
 #![allow(unreachable_pub, reason = "a module of a test binary reads as a library to its tests")]
 
 pub mod api;
+pub mod invariants;
 pub mod packets;
 pub mod process;
+pub mod s3;
+pub mod proxy;
 pub mod set;
 pub mod site;
 pub mod wait;
 
 pub use api::Api;
 pub use process::Running;
+pub use s3::S3Server;
+pub use proxy::Proxy;
 pub use set::Set;
 pub use site::Site;
 
