@@ -191,10 +191,13 @@ fn live(filter: &Filter, after: Option<Cursor>, limit: u32) -> Query {
         Some(queue) => format!("SELECT {}::text AS queue", query.value(queue.clone())),
         None => "SELECT q.name AS queue FROM queue.queue AS q".to_owned(),
     };
-    let states = match filter.which {
-        Which::State(state) => format!("SELECT {}::int2 AS state", query.value(state)),
-        _ => "SELECT s::int2 AS state FROM generate_series(0, 4) AS s".to_owned(),
+    // A range even of one state: a plain number lets the planner take the index of what is due in every queue.
+    let (from, to) = match filter.which {
+        Which::State(state) => (state, state),
+        _ => (0, 4),
     };
+    let (from, to) = (query.value(i32::from(from)), query.value(i32::from(to)));
+    let states = format!("SELECT s::int2 AS state FROM generate_series({from}, {to}) AS s");
     query.sql = format!(
         "SELECT page.* FROM ({queues}) AS q CROSS JOIN ({states}) AS s CROSS JOIN LATERAL (SELECT {LIVE_COLUMNS} \
          FROM queue.job AS job WHERE job.queue = q.queue AND job.state = s.state AND (job.run_at, job.id) > ({at}, {id})"

@@ -1,7 +1,7 @@
 //! What people see.
 
-use crate::support::{Say, World, quick, start};
-use queue::read::{Filter, Follow, Which, list_jobs, queues, show_job, workers};
+use crate::support::{Say, World, connect, quick, start};
+use queue::read::{COUNT_MAX, Filter, Follow, Which, list_jobs, queues, show_job, workers};
 use queue::{Outcome, Runtime, enqueue::Enqueue};
 use serde_json::json;
 use std::time::Duration;
@@ -83,4 +83,88 @@ async fn finished_jobs_are_listed_shown_and_followed() {
     assert_eq!((rows.len(), rows[0].id, rows[0].slots), (1, running.engine.worker_id(), Some(2)));
     assert!(rows[0].lease_left_s > 0.0);
     running.stop().await;
+}
+
+/// What a look costs is counted in rows, of tables and of index entries, so that a busy machine cannot change the verdict;
+/// and whatever the planner knows of the live jobs: nothing, all of it, or how they were before.
+#[tokio::test]
+async fn looks_read_a_page_however_much_there_is() {
+    let world = World::new().await;
+    world.run("ALTER TABLE queue.job SET (autovacuum_enabled = false)").await;
+    // One connection: it hands its counts in when it is told to, and nobody else looks.
+    let db = connect(&world.url, 1).await;
+    fill(&world, "control", 2).await;
+    world
+        .run(
+            "INSERT INTO queue.job_archive (id, queue, kind, schema_ver, rev, priority, state, run_at, attempt, max_attempts, \
+                 crashes, snoozes, payload, subject, created_at, finished_at, outcome) \
+               SELECT queue.uuid_v7(), 'control', 'say', 1, 0, 5, 3, now(), 1, 10, 0, 0, '{}', 'r' || i, now(), \
+                 now() - i * interval '10 milliseconds', CASE WHEN i % 250 = 0 THEN 1 ELSE 0 END \
+               FROM generate_series(1, 50000) AS i",
+        )
+        .await;
+    world.run("ANALYZE queue.job_archive").await;
+    look_at_everything(&db, "unknown", 1).await;
+    world.run("ANALYZE queue.job").await;
+    look_at_everything(&db, "analyzed", 1).await;
+    world.run("VACUUM queue.job").await;
+    look_at_everything(&db, "vacuumed", 1).await;
+    fill(&world, "mux", 1).await;
+    fill(&world, "control", 1).await;
+    look_at_everything(&db, "as it was before", 3).await;
+}
+
+/// Fifty thousand more live jobs.
+async fn fill(world: &World, queue: &str, state: i16) {
+    let jobs = format!(
+        "INSERT INTO queue.job (id, queue, kind, state, ready_seq, run_at, payload, subject) \
+           SELECT queue.uuid_v7(), '{queue}', 'say', {state}, CASE WHEN {state} = 2 THEN nextval('queue.ready_seq') END, \
+             now() + i * interval '1 second' * (2 - {state}), '{{}}', 'r' || i FROM generate_series(1, 50000) AS i"
+    );
+    world.run(&jobs).await;
+}
+
+async fn look_at_everything(db: &sea_orm::DatabaseConnection, known: &str, full_cells: i64) {
+    let which = |word| Which::parse(word).expect("a state or an outcome");
+    for filter in [
+        Filter::default(),
+        Filter { which: which("available"), ..Filter::default() },
+        Filter { which: which("available"), queue: Some("control".into()), ..Filter::default() },
+        Filter { which: which("scheduled"), queue: Some("control".into()), ..Filter::default() },
+        Filter { queue: Some("control".into()), ..Filter::default() },
+        Filter { subject: Some("r77".into()), ..Filter::default() },
+        Filter { which: Which::Ended, ..Filter::default() },
+        Filter { which: which("discarded"), ..Filter::default() },
+        Filter { which: Which::Ended, queue: Some("control".into()), ..Filter::default() },
+        Filter { which: Which::Ended, subject: Some("r77".into()), ..Filter::default() },
+    ] {
+        let begun = rows_read(db).await;
+        let first = list_jobs(db, &filter, None, 50).await.unwrap();
+        if let Some(after) = first.next {
+            assert!(!list_jobs(db, &filter, Some(after), 50).await.unwrap().rows.is_empty(), "{filter:?}");
+        }
+        let scheduled = filter.which == which("scheduled");
+        assert!(!first.rows.is_empty() || scheduled, "{filter:?}");
+        let read = rows_read(db).await - begun;
+        // Two pages of each cell, and of each partition of the archive.
+        assert!(read < 3_000, "tables {known}: {read} rows were read for {filter:?}");
+    }
+    let begun = rows_read(db).await;
+    let rows = queues(db).await.unwrap();
+    let control = rows.iter().find(|row| row.name == "control").expect("the queue that was filled");
+    assert_eq!(control.available, COUNT_MAX);
+    assert!(control.oldest_s.is_some());
+    let read = rows_read(db).await - begun;
+    // Each full cell, counted no further than people are told.
+    let counted = COUNT_MAX * full_cells;
+    assert!((counted..counted + 1_000).contains(&read), "tables {known}: {read} rows were read for the queues");
+}
+
+/// Table rows and index entries that were read in schema `queue` so far.
+async fn rows_read(db: &sea_orm::DatabaseConnection) -> i64 {
+    let pool = db.get_postgres_connection_pool();
+    sqlx::query("SELECT pg_stat_force_next_flush()").execute(pool).await.unwrap();
+    let read = "SELECT ((SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables WHERE schemaname = 'queue') \
+        + (SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes WHERE schemaname = 'queue'))::int8";
+    sqlx::query_scalar(read).fetch_one(pool).await.unwrap()
 }
