@@ -21,6 +21,10 @@ const JUMP_MS: u64 = 100;
 /// three behind its end, so the target is twice this and no more.
 const NOMINAL_S: u32 = 2;
 
+/// Rows that one call appends at most. They go into one transaction, which holds the recording's row: a segment whose
+/// index lies far ahead of the others would else make a hundred thousand gaps in one go.
+pub const APPEND_MAX: usize = 500;
+
 /// Years are written with four digits (RFC 3339).
 const YEAR_MAX: i32 = 9999;
 
@@ -158,6 +162,8 @@ pub struct Append {
     pub rows: Vec<ListingRow>,
     /// When something that is held back now may be listed although nothing new comes; `None` when nothing is held back.
     pub wait_until: Option<DateTime<Utc>>,
+    /// There were more than [`APPEND_MAX`] rows: append these and come back at once.
+    pub more: bool,
 }
 
 enum Step {
@@ -170,7 +176,12 @@ enum Step {
 /// segment behind it came, then it is listed as gaps; what is on its way into the store is waited for without deadline.
 /// A jump of the time stamps becomes a discontinuity when both tracks jump; what one track does while the other goes on
 /// is a gap in its timeline and no discontinuity.
-pub fn next(mut sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Append {
+pub fn next(sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Append {
+    up_to(APPEND_MAX, sides, now, gap_after)
+}
+
+/// The same with another bound. What is left continues from the tails as if there were none.
+fn up_to(rows_max: usize, mut sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Append {
     let patience = TimeDelta::from_std(gap_after).unwrap_or(TimeDelta::MAX);
     let mut append = Append::default();
     loop {
@@ -183,6 +194,9 @@ pub fn next(mut sides: Vec<Side>, now: DateTime<Utc>, gap_after: Duration) -> Ap
                     sides[at].tail.push(&row, span);
                     append.rows.push(row);
                     moved = true;
+                    if append.rows.len() >= rows_max {
+                        return Append { wait_until: None, more: true, ..append };
+                    }
                 }
                 Step::Wait(until) => {
                     append.wait_until = Some(append.wait_until.map_or(until, |known| known.min(until)))

@@ -221,6 +221,31 @@ fn next_cuts_where_time_goes_back() {
     );
 }
 
+/// A recorder may send the highest index there is right behind the first one.
+#[test]
+fn next_appends_a_bounded_number_of_rows_and_says_that_there_are_more() {
+    let stored = vec![candidate(1, 0, 2000, 2000), candidate(1800, 3_598_000, 2000, 3000)];
+    let (mut listed, mut calls): (Vec<Listed>, _) = (vec![], 0);
+    loop {
+        let video = Side { tail: Tail::of(&listed), ..side(Track::Video, stored.clone()) };
+        let append = next(vec![video], at(100_000), PATIENCE);
+        assert!(append.rows.len() <= APPEND_MAX && append.wait_until.is_none());
+        assert_eq!(append.more, append.rows.len() == APPEND_MAX);
+        listed.extend(append.rows.into_iter().map(|row| list(row, &stored)));
+        calls += 1;
+        if !append.more {
+            break;
+        }
+    }
+    assert_eq!((listed.len(), calls), (1800, 1800 / APPEND_MAX + 1));
+    assert!(listed.iter().zip(1..).all(|(listed, seq)| listed.row.seq == seq));
+}
+
+fn list(row: ListingRow, stored: &[Candidate]) -> Listed {
+    let found = stored.iter().find(|candidate| candidate.index == row.index && row.kind == ListingKind::Media);
+    Listed { span: found.map(|found| found.span), row }
+}
+
 #[test]
 fn target_duration_is_twice_the_usual_or_the_first_segment() {
     let span = |duration| Span { timescale: 1000, start: 0, duration };
