@@ -4,7 +4,7 @@
 //! object that is a pipe nobody writes to. Nothing in production knows of it.
 
 use crate::support::api::Recording;
-use crate::support::{Api, PATIENCE, Running, Set, Site, packets, wait};
+use crate::support::{Api, PATIENCE, Running, Set, Site, invariants, packets, wait};
 use postgres::{Cluster, Profile, Shutdown};
 use rustix::fs::{Mode, OFlags};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
@@ -92,6 +92,7 @@ async fn upload_is_taken_over_when_its_worker_is_killed() {
     let ready = api.until_state(&recording, "ready").await;
     assert_result(&site, &recording, &set, &ready);
     assert_eq!(site.attempts("mux").await, ["completed"]);
+    invariants::hold(&site).await;
 }
 
 async fn stored(site: &Site) -> i64 {
@@ -175,6 +176,7 @@ async fn mux_is_taken_over_when_its_worker_is_killed() {
     let unfinished: Vec<_> =
         site.keys().into_iter().filter(|key| key.contains("result") && !key.ends_with("result.mp4")).collect();
     assert_eq!(unfinished, [format!("owner-1/{}/result.json", recording.id)]);
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,6 +208,7 @@ async fn job_goes_on_while_postgres_is_away_and_ends_once() {
     let once = "SELECT count(*) FROM queue.job_archive WHERE kind = 'noop' AND outcome = 0 AND attempt = 1";
     assert_eq!(site.count(once, []).await, 1);
     assert!(work.stop().success(), "the worker lived through it");
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,6 +237,7 @@ async fn retry_of_a_discarded_mux_brings_its_recording_back() {
     .await;
     assert_result(&site, &recording, &set, &ready);
     assert_eq!(ready["error"], Value::Null);
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,4 +256,5 @@ async fn drained_worker_hands_its_job_back_without_spending_an_attempt() {
     );
     assert_eq!(site.attempts("noop").await, ["handed_back"]);
     assert_eq!(site.count("SELECT count(*) FROM queue.worker", []).await, 0, "it has signed off");
+    invariants::hold(&site).await;
 }

@@ -10,4 +10,5 @@ mod commands;
 mod crash;
 mod demo;
 mod mux;
+mod rules;
 mod whole;

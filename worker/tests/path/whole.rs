@@ -1,6 +1,6 @@
 //! Nothing goes wrong: one recording, ten signals, two workers, a restart.
 
-use crate::support::{PATIENCE, Set, Site, packets, wait};
+use crate::support::{PATIENCE, Set, Site, invariants, packets, wait};
 use domain::segment::{Name, Track};
 use postgres::{Cluster, Profile, Shutdown};
 use serde_json::json;
@@ -42,6 +42,7 @@ async fn recording_becomes_a_verified_result_and_its_segments_go() {
     assert_eq!(left.await, [format!("{prefix}result.json"), format!("{prefix}result.mp4")]);
     assert_eq!(api.complete(&recording).await, "already-complete");
     assert_eq!(site.count("SELECT count(*) FROM spool.segment WHERE state = 'received'", []).await, 0);
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +63,7 @@ async fn completing_ten_times_at_once_makes_one_mux() {
     api.until_state(&recording, "ready").await;
     assert_eq!(site.attempts("mux").await, ["completed"]);
     assert_eq!(site.count("SELECT count(*) FROM spool.plan", []).await, 1);
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,6 +94,7 @@ async fn two_workers_share_recordings_and_do_nothing_twice() {
         1,
         "one set, one result"
     );
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,6 +121,7 @@ async fn everything_restarted_with_work_queued_goes_on() {
     let sent = site.folder().join("sent");
     set.write_to(&sent);
     packets::assert_same_packets(&site.objects().join(format!("owner-1/{}/result.mp4", recording.id)), &sent);
+    invariants::hold(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,4 +141,5 @@ async fn segments_may_come_in_any_order_and_more_than_once() {
     let ready = api.until_state(&recording, "ready").await;
     assert_eq!(ready["result"]["duration_ms"], json!(set.duration_ms));
     assert_eq!(ready["tracks"]["video"]["stored"], json!(set.last_index(Track::Video)));
+    invariants::hold(&site).await;
 }

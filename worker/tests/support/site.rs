@@ -1,6 +1,6 @@
 //! One installation for one test: a database, a store, a staging folder, secrets, and the processes on them.
 
-use super::{Api, PATIENCE, Running, wait};
+use super::{Api, PATIENCE, Running, invariants, wait};
 use domain::job::Kind;
 use postgres::testing::TestDb;
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement, Value};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
+use worker::config::{Config, Sources, load};
 
 /// The web app's token.
 pub const SERVICE_TOKEN: &str = "service-token-of-a-test";
@@ -21,6 +22,8 @@ const SIGNING_KEY: &str = "k1:signing-key-of-a-test-32-characters";
 pub struct Site {
     /// The database, for looking at rows.
     pub db: DatabaseConnection,
+    /// What [`invariants::hold`] saw last.
+    pub seen: invariants::Seen,
     env: Vec<(String, String)>,
     folder: TempDir,
     started: AtomicU32,
@@ -44,7 +47,8 @@ impl Site {
     async fn on(url: &str, database: Option<TestDb>) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let db = Database::connect(url).await.unwrap();
-        let mut site = Site { db, env: Vec::new(), folder, started: AtomicU32::new(0), database };
+        let seen = invariants::Seen::default();
+        let mut site = Site { db, seen, env: Vec::new(), folder, started: AtomicU32::new(0), database };
         let path = |name: &str| site.folder.path().join(name).to_string_lossy().into_owned();
         let (objects, staging) = (path("objects"), path("staging"));
         site.set("DATABASE_URL", url);
@@ -66,6 +70,12 @@ impl Site {
     /// Takes a variable away.
     pub fn unset(&mut self, key: &str) {
         self.env.retain(|(known, _)| known != key);
+    }
+
+    /// The settings of its processes.
+    pub fn config(&self) -> Config {
+        let env = self.env.iter().cloned().collect();
+        load(&Sources { file: None, env, flags: Vec::new() }).unwrap()
     }
 
     /// Root of the object store.
