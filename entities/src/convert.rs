@@ -107,9 +107,9 @@ impl TryFrom<&segment::Model> for Row {
             index: at.number("index", row.index)?,
             state: at.word("state", &row.state, domain::segment::State::parse)?,
             size_bytes: at.number("size_bytes", row.size_bytes)?,
-            sha256: Sha256::from_slice(&row.sha256)
-                .ok_or_else(|| at.invalid("sha256", format!("{} bytes", row.sha256.len())))?,
+            sha256: row.sha256.as_deref().map(|bytes| at.digest(bytes)).transpose()?,
             span,
+            defect: row.defect.clone(),
         })
     }
 }
@@ -150,6 +150,10 @@ struct Table(&'static str);
 impl Table {
     fn invalid(self, column: &'static str, value: impl ToString) -> InvalidRow {
         InvalidRow { table: self.0, column, value: value.to_string() }
+    }
+
+    fn digest(self, bytes: &[u8]) -> Result<Sha256, InvalidRow> {
+        Sha256::from_slice(bytes).ok_or_else(|| self.invalid("sha256", format!("{} bytes", bytes.len())))
     }
 
     fn word<T>(self, column: &'static str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, InvalidRow> {

@@ -62,7 +62,7 @@ async fn segment_and_listing_rows_become_domain_rows() {
     let (init, media) = (Row::try_from(&rows[0]).unwrap(), Row::try_from(&rows[1]).unwrap());
     assert_eq!((init.index, init.span, init.size_bytes), (0, None, 700));
     assert_eq!((media.track, media.span.unwrap().start_ms(), media.span.unwrap().end_ms()), (Track::Video, 2000, 4000));
-    assert_eq!(media.sha256, domain::id::Sha256::of(b"x"));
+    assert_eq!((media.sha256, media.defect), (Some(domain::id::Sha256::of(b"x")), None));
     assert_eq!(rows[0].codec_facts().unwrap().unwrap().width, 1920);
     assert_eq!(rows[1].codec_facts().unwrap(), None);
 
@@ -106,7 +106,7 @@ async fn row_that_cannot_be_true_names_its_column() {
         (facts(|row| row.plan_version = -1), "plan_version"),
         (facts(|row| row.declared = Some("text".into())), "declared"),
         (facts(|row| row.gaps = 7.into()), "gaps"),
-        (of_segment(|row| row.sha256 = vec![1]), "sha256"),
+        (of_segment(|row| row.sha256 = Some(vec![1])), "sha256"),
         (of_segment(|row| row.timescale = Some(1 << 40)), "timescale"),
         (of_segment(|row| row.duration = None), "tfdt"),
     ];

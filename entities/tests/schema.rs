@@ -107,7 +107,7 @@ macro_rules! tables {
 
 tables! {
     queue: attempt depth fault job job_archive kind leader op_log operation operation_item progress queue schedule stat worker;
-    spool: event listing liveness plan recording segment setting webhook_delivery webhook_endpoint;
+    spool: bucket event listing liveness plan recording segment setting webhook_delivery webhook_endpoint;
 }
 
 #[tokio::test]
@@ -155,6 +155,7 @@ const ROWS: &str = r#"
     INSERT INTO spool.recording (id, owner_id, source, fps, result_sha256) VALUES ('r', 'o', 'spool', 29.97, sha256('x'));
     INSERT INTO spool.liveness (recording_id) VALUES ('r');
     INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, sample_index) VALUES ('r', 'video', 1, 9, sha256('x'), '\x00');
+    INSERT INTO spool.bucket (recording_id, looked_at, claimed) VALUES ('r', now(), '{}');
     INSERT INTO spool.plan (recording_id, version, layout_version, body, sha256) VALUES ('r', 1, 1, '{}', sha256('{}'));
     INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale) VALUES ('r', 'video', 1, 1, 'media', 2, 1);
     SELECT spool.append_event('r', 'recording.ready', '{}');

@@ -10,7 +10,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CREATE)]
+        vec![Box::new(CREATE), Box::new(BUCKET)]
     }
 
     fn migration_table_name() -> DynIden {
@@ -44,6 +44,12 @@ const CREATE: Step = Step {
     ],
     // The table of the history itself stays: it lies in schema spool and says that nothing is applied.
     down: include_str!("down.sql"),
+};
+
+const BUCKET: Step = Step {
+    name: "m20261122_2_look_into_buckets",
+    up: &[include_str!("bucket.sql")],
+    down: include_str!("bucket_down.sql"),
 };
 
 impl MigrationName for Step {

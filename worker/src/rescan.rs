@@ -107,12 +107,12 @@ async fn look_after(cx: &Context, staged: &Staged) -> Result<Fate, Error> {
     let uri = &staged.uri;
     let row = segments::get(&cx.db, &uri.recording, uri.track, uri.name).await?;
     match &row {
-        Some(Segment { row, staging_uri, .. }) if row.state == State::Received && row.sha256 == uri.sha256 => {
+        Some(Segment { row, staging_uri, .. }) if row.state == State::Received && row.sha256 == Some(uri.sha256) => {
             debug_assert_eq!(staging_uri.as_deref(), Some(uri.to_string().as_str()));
             return Ok(Fate::Awaited);
         }
         // The process died between the commit and the removal.
-        Some(Segment { row, .. }) if row.state == State::Stored && row.sha256 == uri.sha256 => {
+        Some(Segment { row, .. }) if row.state == State::Stored && row.sha256 == Some(uri.sha256) => {
             return remove(cx, uri, "the store has them").await;
         }
         Some(_) | None => {}

@@ -168,7 +168,11 @@ fn immutable(before: &World, now: &World) -> Vec<String> {
         let differs = old.objects.iter().filter(|(at, digest)| new.objects.get(at).is_some_and(|now| now != *digest));
         breaches.extend(differs.map(|(at, _)| format!("{}: the bytes of {at:?} changed", new.id)));
         let stored = new.rows.iter().filter(|row| row.state == segment::State::Stored);
-        let foreign = |row: &&Row| new.objects.get(&(row.track, row.index)).is_some_and(|digest| *digest != row.sha256);
+        let foreign = |row: &&Row| {
+            new.objects
+                .get(&(row.track, row.index))
+                .is_some_and(|digest| row.sha256.is_some_and(|known| known != *digest))
+        };
         let foreign = stored.filter(foreign).map(|row| (row.track, row.index));
         breaches.extend(foreign.map(|at| format!("{}: the bytes of {at:?} are not those of its row", new.id)));
     }
@@ -303,8 +307,9 @@ mod tests {
             index: 1,
             state: segment::State::Stored,
             size_bytes: 1,
-            sha256: digest,
+            sha256: Some(digest),
             span: None,
+            defect: None,
         };
         Recording {
             id: RecordingId::parse("r").unwrap(),
@@ -337,7 +342,7 @@ mod tests {
         let mut ready = recording(State::Ready);
         let lost = Row { index: 2, state: segment::State::Lost, ..ready.rows[0].clone() };
         let planned = PlanSegment { index: 1, size_bytes: 1, sha256: lost.sha256 };
-        let init = PlanObject { size_bytes: 1, sha256: lost.sha256 };
+        let init = PlanObject { size_bytes: 1, sha256: Sha256::of(b"1") };
         let gap = Gap { track: Track::Video, from_ms: 2, to_ms: 4, segments: vec![2], cause: GapCause::Lost };
         let track = TrackFacts { track: Track::Video, samples: 2, payload_bytes: 1, duration: 2000, timescale: 1000 };
         let facts = ResultFacts { size_bytes: 9, faststart: true, tracks: vec![track] };

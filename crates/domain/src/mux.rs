@@ -65,8 +65,10 @@ pub struct PlanSegment {
     pub index: u32,
     /// Length of the object.
     pub size_bytes: u64,
-    /// Digest of the object.
-    pub sha256: Sha256,
+    /// Digest of the object; `None` when nobody read all of it (a recording that is written into the bucket). Its sample
+    /// index then says whether the bytes are still those that were planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
 }
 
 /// Why a stretch of a track is missing.

@@ -182,10 +182,13 @@ pub struct Row {
     pub state: State,
     /// Length of its bytes.
     pub size_bytes: u64,
-    /// Digest of its bytes.
-    pub sha256: Sha256,
+    /// Digest of its bytes; `None` of a segment that another uploader wrote into the bucket and of which only the heads of
+    /// its boxes were read.
+    pub sha256: Option<Sha256>,
     /// Its place on the time axis; `None` for the initialization section.
     pub span: Option<Span>,
+    /// What is wrong with an object that another uploader wrote: the bytes are there and are not a segment.
+    pub defect: Option<String>,
 }
 
 /// What the initialization section of a track says of it.

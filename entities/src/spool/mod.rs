@@ -1,5 +1,6 @@
 //! Rows of schema `spool`.
 
+pub mod bucket;
 pub mod event;
 pub mod listing;
 pub mod liveness;

@@ -15,8 +15,8 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub state: String,
     pub size_bytes: i64,
-    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
-    pub sha256: Vec<u8>,
+    #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
+    pub sha256: Option<Vec<u8>>,
     #[sea_orm(column_type = "Text", nullable)]
     pub etag: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
@@ -32,6 +32,8 @@ pub struct Model {
     pub codec: Option<Json>,
     #[sea_orm(column_type = "Text", nullable)]
     pub lost_cause: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub defect: Option<String>,
     pub received_at: DateTimeUtc,
     pub stored_at: Option<DateTimeUtc>,
 }

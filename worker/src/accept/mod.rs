@@ -143,8 +143,8 @@ impl Arriving {
         if let Some(closed) = closed {
             // Nothing is staged: either the bytes are acknowledged already, or they are refused.
             let found = segments::get(&cx.db, &recording, track, name).await?;
-            let same = found.filter(|found| found.row.sha256 == sha256 && found.row.state != State::Lost);
-            return same.map(|found| taken_before(&found, name)).ok_or(Refusal::Closed(closed));
+            let same = found.filter(|found| found.row.sha256 == Some(sha256) && found.row.state != State::Lost);
+            return same.map(|found| taken_before(&found, name, sha256)).ok_or(Refusal::Closed(closed));
         }
         let uri = incoming.commit(sha256).await?;
         let taken = settle(cx, &uri, came, content_of(&accepted)).await?;
@@ -189,7 +189,8 @@ pub async fn settle(cx: &Context, uri: &Uri, size_bytes: u64, content: Content) 
         Inserted::Conflict(found) => {
             // Its name tells its digest, so it is nobody else's: rows of other bytes never become rows of these.
             cx.staging.remove(uri).await?;
-            Err(Refusal::Conflict { known: found.row.sha256, came: uri.sha256 })
+            let known = found.row.sha256.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
+            Err(Refusal::Conflict { known, came: uri.sha256 })
         }
     }
 }
@@ -199,7 +200,7 @@ async fn insert(cx: &Context, recording: &RecordingId, received: &Received) -> R
     let found = recordings::lock_share(&tx, recording).await?.ok_or(Refusal::NoRecording)?;
     if let Err(closed) = admit(found.door()) {
         let known = segments::get(&tx, recording, received.track, received.name).await?;
-        return match known.filter(|known| known.row.sha256 == received.sha256 && !is_gone(closed)) {
+        return match known.filter(|known| known.row.sha256 == Some(received.sha256) && !is_gone(closed)) {
             Some(known) if known.row.state != State::Lost => Ok(Inserted::Same(known)),
             _ => Err(Refusal::Closed(closed)),
         };
@@ -283,9 +284,9 @@ fn taken(new: bool, received: &Received, state: State) -> Taken {
     Taken { new, track, name, size_bytes, sha256, duration_ms, state }
 }
 
-fn taken_before(found: &segments::Segment, name: Name) -> Taken {
+fn taken_before(found: &segments::Segment, name: Name, sha256: Sha256) -> Taken {
     let row = &found.row;
     let duration_ms = row.span.map(|span| span.duration_ms());
-    let (track, size_bytes, sha256, state) = (row.track, row.size_bytes, row.sha256, row.state);
+    let (track, size_bytes, state) = (row.track, row.size_bytes, row.state);
     Taken { new: false, track, name, size_bytes, sha256, duration_ms, state }
 }

@@ -56,8 +56,8 @@ pub enum Refusal {
     /// Other bytes have been acknowledged under this name.
     #[error("other bytes were acknowledged under this name: SHA-256 {known}, not {came}")]
     Conflict {
-        /// Digest of those.
-        known: Sha256,
+        /// Digest of those, `unknown` when another uploader wrote them.
+        known: String,
         /// Digest of these.
         came: Sha256,
     },

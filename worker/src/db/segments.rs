@@ -1,6 +1,6 @@
 //! Rows of segments: one for each that was acknowledged.
 
-use super::{Error, all, column, execute, maybe_number, number, one, sha256, word};
+use super::{Error, all, column, execute, maybe_number, maybe_sha256, number, one, word};
 use chrono::{DateTime, Utc};
 use domain::id::{RecordingId, Sha256};
 use domain::segment::{CodecFacts, Name, Row, Span, State, Track};
@@ -66,7 +66,7 @@ pub enum Inserted {
 }
 
 const COLUMNS: &str =
-    "track, index::int8, state, size_bytes, sha256, staging_uri, etag, timescale, tfdt, duration, received_at";
+    "track, index::int8, state, size_bytes, sha256, staging_uri, etag, timescale, tfdt, duration, defect, received_at";
 
 fn read(row: &QueryResult) -> Result<Segment, DbErr> {
     let timescale: Option<u32> = maybe_number(row, "timescale")?;
@@ -82,8 +82,9 @@ fn read(row: &QueryResult) -> Result<Segment, DbErr> {
             index,
             state: word(row, "state", State::parse)?,
             size_bytes: number(row, "size_bytes")?,
-            sha256: sha256(row, "sha256")?,
+            sha256: maybe_sha256(row, "sha256")?,
             span,
+            defect: column(row, "defect")?,
         },
         staging_uri: column(row, "staging_uri")?,
         etag: column(row, "etag")?,
@@ -138,7 +139,7 @@ pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Rec
         return Ok(Inserted::New);
     }
     match get(tx, recording, new.track, new.name).await? {
-        Some(found) if found.row.sha256 == new.sha256 => Ok(Inserted::Same(found)),
+        Some(found) if found.row.sha256 == Some(new.sha256) => Ok(Inserted::Same(found)),
         Some(found) => Ok(Inserted::Conflict(found)),
         None => Err(Error::bad_row("insert segment", object(), "neither inserted nor there")),
     }
@@ -240,7 +241,7 @@ pub async fn mark_stored(
         recording.as_str().into(),
         row.track.as_str().into(),
         i64::from(row.index).into(),
-        row.sha256.0.to_vec().into(),
+        row.sha256.map(|digest| digest.0.to_vec()).into(),
         etag.into(),
     ];
     settle(tx, recording, "mark segment stored", execute(tx, sql, values).await).await
@@ -262,7 +263,7 @@ pub async fn mark_lost(
         recording.as_str().into(),
         row.track.as_str().into(),
         i64::from(row.index).into(),
-        row.sha256.0.to_vec().into(),
+        row.sha256.map(|digest| digest.0.to_vec()).into(),
         cause.into(),
     ];
     settle(tx, recording, "mark segment lost", execute(tx, sql, values).await).await

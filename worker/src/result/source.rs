@@ -116,7 +116,7 @@ async fn segments(cx: &Context, plan: &Plan, planned: &PlanTrack) -> Result<Vec<
         let packed = indexes.get(&segment.index).cloned();
         let packed = packed.ok_or(Error::NoIndex { track, index: segment.index })?;
         let (index, size_bytes) = (segment.index, segment.size_bytes);
-        Ok(SegmentInput { index, size_bytes, sha256: Some(segment.sha256), packed: Bytes::from(packed) })
+        Ok(SegmentInput { index, size_bytes, sha256: segment.sha256, packed: Bytes::from(packed) })
     };
     planned.segments.iter().map(input).collect()
 }

@@ -282,7 +282,9 @@ fn view(seen: &Seen, track: Track) -> Option<TrackView> {
             Some(row) => in_store(row, sizes.get(&index).copied()),
         };
         match (index, found) {
-            (0, Ok(row)) => view.init = Some(PlanObject { size_bytes: row.size_bytes, sha256: row.sha256 }),
+            (0, Ok(row)) => {
+                view.init = row.sha256.map(|sha256| PlanObject { size_bytes: row.size_bytes, sha256 });
+            }
             (0, Err(_)) => view.awaits = true,
             (_, Ok(row)) => match row.span {
                 Some(span) => {

@@ -20,7 +20,8 @@ fn span(start_ms: u64, duration_ms: u64) -> Span {
 fn row(track: Track, index: u32, start_ms: u64, duration_ms: u64) -> Row {
     let size_bytes = 1000 + u64::from(index);
     let span = (index > 0).then_some(span(start_ms, duration_ms));
-    Row { track, index, state: State::Stored, size_bytes, sha256: Sha256::of(&index.to_be_bytes()), span }
+    let sha256 = Some(Sha256::of(&index.to_be_bytes()));
+    Row { track, index, state: State::Stored, size_bytes, sha256, span, defect: None }
 }
 
 /// Twelve seconds: six video and four audio segments, declared, all in the store, asked an hour after the end.

@@ -70,8 +70,8 @@ fn seen(
     for (&track, found) in tracks {
         let mut add = |index, size_bytes, span| {
             // Nothing of the plan but its gaps is used, so no digest is made.
-            let (state, sha256) = (State::Stored, Sha256([0; 32]));
-            rows.push(Row { track, index, state, size_bytes, sha256, span });
+            let sha256 = Some(Sha256([0; 32]));
+            rows.push(Row { track, index, state: State::Stored, size_bytes, sha256, span, defect: None });
             objects.push(Object { track, index, size_bytes });
         };
         add(0, found.init_bytes, None);

@@ -36,7 +36,7 @@ pub(super) async fn bring(cx: &Context, keys: &Keys, segment: Segment) -> Result
     // An earlier attempt may have written the object and removed the bytes although its commit is not known here.
     let fate = match cx.store.stat(&key).await? {
         Some(meta) if meta.size_bytes == segment.row.size_bytes => {
-            let same = Sha256::of(&cx.store.get(&key).await?) == segment.row.sha256;
+            let same = Some(Sha256::of(&cx.store.get(&key).await?)) == segment.row.sha256;
             if same { Fate::Stored { etag: meta.etag } } else { Fate::Lost { cause } }
         }
         _ => Fate::Lost { cause },
@@ -60,7 +60,7 @@ async fn copy(cx: &Context, key: &str, segment: &Segment) -> Result<Result<Optio
     if size_bytes != segment.row.size_bytes {
         return Ok(Err("another-length"));
     }
-    if hash(&mut file).await? != segment.row.sha256 {
+    if Some(hash(&mut file).await?) != segment.row.sha256 {
         return Ok(Err("other-bytes"));
     }
     let Some((file, _)) = open().await? else { return Ok(Err("gone")) };
