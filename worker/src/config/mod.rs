@@ -94,6 +94,7 @@ impl Config {
             ("http.body_timeout", self.http.body_timeout),
             ("http.put_timeout", self.http.put_timeout),
             ("http.request_timeout", self.http.request_timeout),
+            ("limits.presign_ttl", self.limits.presign_ttl),
             ("limits.segment_duration", self.limits.segment_duration),
             ("live.silence_after", self.live.silence_after),
             ("queue.heartbeat", self.queue.heartbeat),
@@ -118,6 +119,18 @@ impl Config {
         }
         if self.storage.service == crate::storage::Service::S3 && self.storage.bucket.is_empty() {
             return wrong("storage.bucket", "storage.service is s3, so a bucket must be named");
+        }
+        let keys = [&self.storage.access_key_id, &self.storage.secret_access_key];
+        if self.storage.service == crate::storage::Service::S3
+            && self.storage.identity == crate::storage::Identity::Keys
+            && keys.iter().any(|key| !key.is_set())
+        {
+            let why =
+                "set SPOOL__STORAGE__ACCESS_KEY_ID and SPOOL__STORAGE__SECRET_ACCESS_KEY, or identity = \"machine\"";
+            return wrong("storage.identity", why);
+        }
+        if self.limits.presign_ttl > crate::storage::PRESIGN_TTL_MAX {
+            return wrong("limits.presign_ttl", "S3 takes no signature that lives longer than 7 days");
         }
         if self.limits.segments_max == 0 || self.limits.segments_max > domain::segment::INDEX_MAX {
             return wrong("limits.segments_max", "it must be from 1 to 99999");

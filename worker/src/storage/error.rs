@@ -15,12 +15,16 @@ pub enum Op {
     Get,
     /// Write an object.
     Put,
+    /// Copy an object inside the store.
+    Copy,
     /// Look at an object.
     Stat,
     /// List a prefix.
     List,
     /// Delete objects.
     Delete,
+    /// Sign a URL.
+    Presign,
 }
 
 impl fmt::Display for Op {
@@ -30,9 +34,11 @@ impl fmt::Display for Op {
             Op::Check => "check store",
             Op::Get => "get",
             Op::Put => "put",
+            Op::Copy => "copy",
             Op::Stat => "stat",
             Op::List => "list",
             Op::Delete => "delete",
+            Op::Presign => "presign",
         })
     }
 }

@@ -4,18 +4,25 @@
 //! takes longer belongs to the queue. It knows keys as text that `domain::key` built, and nothing of recordings.
 //! No correctness rests on conditional writes: servers ignore them without an error.
 
+mod copy;
 mod error;
 mod open;
+mod presign;
 mod writer;
 
 pub use error::{Error, Op};
-pub use open::{Config, Service};
+pub use open::{Addressing, Config, Identity, Service};
+pub use presign::Presigned;
+pub(crate) use presign::TTL_MAX as PRESIGN_TTL_MAX;
 pub use writer::ObjectWriter;
 
 use bytes::Bytes;
+use domain::id::Sha256;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Bodies up to this length are written in one request; longer ones in parts of it. Small enough to hold a few in
@@ -42,8 +49,10 @@ pub struct Store {
 enum Place {
     /// A folder: a new object's name must be synced too.
     Folder(PathBuf),
-    /// A server, or memory.
-    Other,
+    /// A bucket of a server, and what signs URLs for it.
+    Bucket(Arc<presign::Presigner>),
+    /// Memory of this process.
+    Memory,
 }
 
 /// What the store says of an object.
@@ -185,11 +194,47 @@ impl Store {
         ObjectWriter::begin(self.clone(), key, part_bytes).await
     }
 
+    /// A URL from which anybody may read an object until `ttl` from now, at the address that clients reach; `None` when
+    /// the store cannot presign. Nobody looks whether there is such an object.
+    ///
+    /// # Errors
+    /// The store's credentials cannot be had.
+    pub async fn presign_get(&self, key: &str, ttl: Duration) -> Result<Option<Presigned>, Error> {
+        match &self.place {
+            Place::Bucket(presigner) => presigner.get(key, ttl).await.map(Some),
+            Place::Folder(_) | Place::Memory => Ok(None),
+        }
+    }
+
+    /// A URL to which anybody may write an object of exactly `size_bytes` until `ttl` from now, as often as they like;
+    /// `None` when the store cannot presign. Another length is refused by the signature; other bytes than those of
+    /// `sha256` only by servers that know checksums, so whoever relies on them must read them.
+    ///
+    /// # Errors
+    /// The store's credentials cannot be had.
+    pub async fn presign_put(
+        &self,
+        key: &str,
+        size_bytes: u64,
+        sha256: Option<Sha256>,
+        ttl: Duration,
+    ) -> Result<Option<Presigned>, Error> {
+        match &self.place {
+            Place::Bucket(presigner) => presigner.put(key, size_bytes, sha256, ttl).await.map(Some),
+            Place::Folder(_) | Place::Memory => Ok(None),
+        }
+    }
+
+    /// Whether [`Store::presign_get`] and [`Store::presign_put`] give URLs.
+    pub fn can_presign(&self) -> bool {
+        matches!(self.place, Place::Bucket(_))
+    }
+
     /// Where an object lies as a file, when the store is a folder: for a child process that reads files only.
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
         match &self.place {
             Place::Folder(root) => Some(root.join(key)),
-            Place::Other => None,
+            Place::Bucket(_) | Place::Memory => None,
         }
     }
 

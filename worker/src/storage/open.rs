@@ -1,12 +1,16 @@
 //! Opens the store that the settings name, with its layers.
 
+use super::presign::Presigner;
 use super::{Error, Op, Place, Store};
 use crate::config::Secret;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{HttpTransporter, Operator, services};
 use opendal_http_transport_reqwest::ReqwestTransport;
+use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProvider};
+use reqsign_core::ProvideCredentialChain;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Folder inside the root where objects are written before they are renamed. An id never begins with a dot, so no key
@@ -34,8 +38,12 @@ pub struct Config {
     pub endpoint: String,
     /// Address of the server as clients reach it.
     pub public_endpoint: String,
+    /// Where the bucket's name stands in a request.
+    pub addressing: Addressing,
     /// Region.
     pub region: String,
+    /// Where the keys come from.
+    pub identity: Identity,
     /// Who.
     pub access_key_id: Secret,
     /// Proof.
@@ -58,7 +66,9 @@ impl Default for Config {
             bucket: String::new(),
             endpoint: String::new(),
             public_endpoint: String::new(),
+            addressing: Addressing::Auto,
             region: "us-east-1".to_owned(),
+            identity: Identity::Keys,
             access_key_id: Secret::default(),
             secret_access_key: Secret::default(),
             tries_max: 3,
@@ -80,6 +90,60 @@ pub enum Service {
     Memory,
 }
 
+/// Where the bucket's name stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Addressing {
+    /// In the host's name for AWS, in the path for any other server.
+    Auto,
+    /// In the path.
+    Path,
+    /// In the host's name.
+    Virtual,
+}
+
+/// Where the keys come from that requests are signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Identity {
+    /// The two settings.
+    Keys,
+    /// The machine: variables and profile of AWS, a token of a web identity, the metadata service.
+    Machine,
+}
+
+impl Config {
+    /// Where the bucket's name stands, decided. A server of one's own often has one name and one certificate, so its
+    /// buckets stand in the path; AWS wants them in the host's name, where one with a dot fits no certificate.
+    pub(super) fn addressing(&self) -> Addressing {
+        match self.addressing {
+            Addressing::Auto if self.endpoint.is_empty() && !self.bucket.contains('.') => Addressing::Virtual,
+            Addressing::Auto => Addressing::Path,
+            decided @ (Addressing::Path | Addressing::Virtual) => decided,
+        }
+    }
+
+    /// The prefix inside the bucket, without `/` at its ends. The default root is a folder's and no prefix.
+    pub(super) fn bucket_root(&self) -> Option<&str> {
+        let root = self.root.trim_matches('/');
+        (!root.is_empty() && self.root != Config::default().root).then_some(root)
+    }
+}
+
+/// What the store's client and the signer of URLs both sign with. With keys in the settings nothing else is asked, so
+/// that neither a developer's profile nor a machine's metadata service slips in.
+pub(super) fn credentials(config: &Config) -> ProvideCredentialChain<Credential> {
+    let chain = ProvideCredentialChain::new();
+    match config.identity {
+        Identity::Keys => {
+            let (id, secret) = (config.access_key_id.expose(), config.secret_access_key.expose());
+            chain.push(StaticCredentialProvider::new(id, secret))
+        }
+        // A person's sign-in and a program that prints keys are no identity of a machine.
+        Identity::Machine => chain.push(DefaultCredentialProvider::builder().no_sso().no_process().build()),
+    }
+}
+
 pub(super) async fn open(config: &Config) -> Result<Store, Error> {
     let timeout = TimeoutLayer::new().with_timeout(config.timeout).with_io_timeout(config.io_timeout);
     let patient = timeout.clone().with_io_timeout(config.io_timeout.max(LARGE_MAX));
@@ -99,37 +163,35 @@ pub(super) async fn open(config: &Config) -> Result<Store, Error> {
             let _ = rustls::crypto::ring::default_provider().install_default();
             // Without its default features the store has no HTTP client of its own; the first one handed in wins.
             HttpTransporter::install_default(ReqwestTransport::default());
-            // Timeout inside retry: each try has its own, and three of them bound the request. Both keys set means
-            // that neither a developer's profile nor a machine's metadata service is asked.
+            // Timeout inside retry: each try has its own, and three of them bound the request.
             let retry = RetryLayer::new().with_jitter().with_max_times(config.tries_max.saturating_sub(1) as usize);
             let retry = retry.with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_millis(500));
             let op = Operator::new(s3(config)).map_err(refused)?;
             let large = op.clone().layer(patient).layer(retry.clone());
-            Ok(Store { large, op: op.layer(timeout).layer(retry), place: Place::Other })
+            let place = Place::Bucket(Arc::new(Presigner::new(config)));
+            Ok(Store { large, op: op.layer(timeout).layer(retry), place })
         }
         Service::Memory => {
             let op = Operator::new(services::Memory::default()).map_err(refused)?;
-            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Other })
+            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Memory })
         }
     }
 }
 
 fn s3(config: &Config) -> services::S3 {
-    let mut builder = services::S3::default().bucket(&config.bucket).region(&config.region);
-    if !config.root.is_empty() && config.root != Config::default().root {
-        builder = builder.root(&config.root);
+    // Nothing is taken from the environment behind the settings' back, an address least of all.
+    let mut builder = services::S3::default().bucket(&config.bucket).region(&config.region).disable_config_load();
+    builder = builder.credential_provider_chain(credentials(config));
+    if let Some(root) = config.bucket_root() {
+        builder = builder.root(root);
     }
     if !config.endpoint.is_empty() {
         builder = builder.endpoint(&config.endpoint);
     }
-    if config.access_key_id.is_set() && config.secret_access_key.is_set() {
-        builder = builder
-            .access_key_id(config.access_key_id.expose())
-            .secret_access_key(config.secret_access_key.expose())
-            .disable_config_load()
-            .disable_ec2_metadata();
+    match config.addressing() {
+        Addressing::Virtual => builder.enable_virtual_host_style(),
+        Addressing::Auto | Addressing::Path => builder,
     }
-    builder
 }
 
 /// Makes the folder and takes away what dead processes left aside.
