@@ -55,6 +55,11 @@ impl Keys {
         format!("{}segments/manifest.json", self.prefix)
     }
 
+    /// All bytes on their way in begin with this; ends in `/`.
+    pub fn incoming_prefix(&self) -> String {
+        format!("{}segments/.incoming/", self.prefix)
+    }
+
     /// Bytes on their way in, before they are checked. `nonce` is unique to one upload.
     pub fn incoming(&self, track: Track, name: Name, nonce: &str) -> String {
         match name {
