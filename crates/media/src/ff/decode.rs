@@ -149,6 +149,7 @@ fn decode_samples(mut input: Input, samples: u32) -> Result<Decoded, Error> {
     let picture = Lane::open(&input, Track::Video)?;
     let lane = if picture.is_some() { picture } else { Lane::open(&input, Track::Audio)? };
     let Some(mut lane) = lane else { return Err(Error::NoStream { object: input.name }) };
+    input.read_only(lane.stream);
     let duration_us = input.context.duration().max(0);
     let mut last_position = None;
     for sample in 0..=samples {

@@ -2,9 +2,10 @@
 
 use super::error::During as _;
 use super::{Error, init};
+use ffmpeg_next::ffi::AVDiscard;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::format::{self, context};
-use ffmpeg_next::{Dictionary, Packet, Rational, Stream, media};
+use ffmpeg_next::{Dictionary, Packet, Rational, Stream, StreamMut, media};
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -81,10 +82,25 @@ impl Input {
         self.context.streams().best(kind).filter(|stream| !cover(stream))
     }
 
+    /// Leaves the packets of every other stream unread: where each range is a request, sound that nobody decodes costs as
+    /// many as the picture.
+    pub(super) fn read_only(&mut self, wanted: usize) {
+        for mut stream in self.context.streams_mut().filter(|stream| stream.index() != wanted) {
+            leave_unread(&mut stream);
+        }
+    }
+
     /// Seeks to the key frame at or before a moment in microseconds.
     pub(super) fn seek(&mut self, moment_us: i64) -> Result<(), Error> {
         self.context.seek(moment_us, ..moment_us.saturating_add(1)).during("seek in", &self.name)
     }
+}
+
+#[allow(unsafe_code)]
+fn leave_unread(stream: &mut StreamMut<'_>) {
+    // SAFETY: the pointer is that of a live AVStream of the context that `stream` borrows alone, and `discard` is a plain
+    // field that the caller of a demuxer may set between two reads; the safe API has a getter only.
+    unsafe { (*stream.as_mut_ptr()).discard = AVDiscard::AVDISCARD_ALL };
 }
 
 /// A time base as units per second, when it is that of a track: one over an integer.

@@ -7,6 +7,7 @@
 //! Two rules hold in every file below: packets are read with `Packet::read`, never with `.packets()`, which ends
 //! silently on an I/O error; and every timestamp is an integer in a named time base.
 
+pub mod ahead;
 pub mod decode;
 pub mod digest;
 mod encode;
