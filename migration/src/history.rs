@@ -10,7 +10,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CREATE), Box::new(BUCKET)]
+        vec![Box::new(CREATE), Box::new(BUCKET), Box::new(PLAYLIST)]
     }
 
     fn migration_table_name() -> DynIden {
@@ -50,6 +50,12 @@ const BUCKET: Step = Step {
     name: "m20261122_2_look_into_buckets",
     up: &[include_str!("bucket.sql")],
     down: include_str!("bucket_down.sql"),
+};
+
+const PLAYLIST: Step = Step {
+    name: "m20261122_3_describe_playlists",
+    up: &[include_str!("playlist.sql")],
+    down: include_str!("playlist_down.sql"),
 };
 
 impl MigrationName for Step {

@@ -44,7 +44,7 @@ async fn twenty_processes_migrate_an_empty_database_at_once() {
     let mut first = 0;
     for run in runs {
         let report = run.await.unwrap().unwrap();
-        assert_eq!((report.to, report.missing_roles.len()), (2, 0));
+        assert!(report.to >= 1 && report.missing_roles.is_empty(), "{report:?}");
         first += usize::from(report.from == 0);
     }
     assert_eq!(first, 1, "one of them did the work");
@@ -77,7 +77,8 @@ async fn history_goes_up_down_and_up_to_the_same_schema() {
     migration::run(&connection).await.unwrap();
     assert_eq!(shape(db.url()).await, up);
     // A second run changes nothing.
-    assert_eq!(migration::run(&connection).await.unwrap().from, 1);
+    let again = migration::run(&connection).await.unwrap();
+    assert_eq!(again.from, again.to);
     assert_eq!(shape(db.url()).await, up);
 }
 
@@ -94,17 +95,24 @@ async fn older_program_works_on_with_a_newer_schema_until_it_no_longer_fits() {
     let connection = connect(world.db.url()).await;
     let set = "UPDATE spool.setting SET value = $1::jsonb WHERE key = 'schema'";
 
-    sqlx::query(set).bind(r#"{"version": 3, "oldest": 1}"#).execute(&world.pool).await.unwrap();
+    let known = migration::status(&connection).await.unwrap().known;
+    let (newer, newest) = (known + 2, known + 3);
+    sqlx::query(set).bind(format!(r#"{{"version": {newer}, "oldest": 1}}"#)).execute(&world.pool).await.unwrap();
     // The rows of the newer migrations, which this program has never heard of.
     world.run("INSERT INTO spool.migration VALUES ('m20990101_1_add_column', 0), ('m20990102_1_add_index', 0)").await;
     let report = migration::run(&connection).await.unwrap();
-    assert_eq!((report.from, report.to), (3, 3));
+    assert_eq!((report.from, report.to), (newer, newer));
     assert!(migration::status(&connection).await.unwrap().is_current());
-    assert_eq!(world.text("SELECT spool.schema_version()::text").await, "3");
+    assert_eq!(world.text("SELECT spool.schema_version()::text").await, newer.to_string());
 
-    sqlx::query(set).bind(r#"{"version": 4, "oldest": 2}"#).execute(&world.pool).await.unwrap();
+    sqlx::query(set)
+        .bind(format!(r#"{{"version": {newest}, "oldest": {}}}"#, known + 1))
+        .execute(&world.pool)
+        .await
+        .unwrap();
     let error = migration::run(&connection).await.unwrap_err();
-    assert!(matches!(error, migration::Error::TooNew { found: 4, oldest: 2, known: 2 }), "{error}");
+    let migration::Error::TooNew { found, oldest, known: ours } = error else { panic!("{error}") };
+    assert_eq!((found, oldest, ours), (newest, known + 1, known));
     let status = migration::status(&connection).await.unwrap();
     assert!(status.is_too_new() && !status.is_current());
 }
@@ -233,7 +241,8 @@ async fn roles_that_cannot_be_made_are_reported_and_get_their_rights_later() {
 async fn owner_of_the_database_who_may_make_roles_makes_them() {
     let (cluster, _admin, owner) = server_of("CREATEROLE").await;
     assert_eq!(migration::run(&owner).await.unwrap().missing_roles, Vec::<String>::new());
-    assert_eq!(migration::run(&owner).await.unwrap().from, 1);
+    let again = migration::run(&owner).await.unwrap();
+    assert_eq!(again.from, again.to);
     assert!(app_may_complete(&cluster).await);
 }
 

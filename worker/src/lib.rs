@@ -12,6 +12,7 @@ pub mod context;
 pub mod db;
 pub mod http;
 pub mod jobs;
+pub mod playlist;
 pub mod rescan;
 pub mod result;
 pub mod serve;

@@ -61,6 +61,9 @@ pub struct Model {
     pub manifest_at: Option<DateTimeUtc>,
     pub event_seq: i64,
     pub created_at: DateTimeUtc,
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub renditions: Option<Json>,
+    pub listing_ended_at: Option<DateTimeUtc>,
 }
 
 /// Joins are written as SQL where they are needed.

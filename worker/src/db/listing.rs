@@ -1,12 +1,14 @@
-//! What viewers were shown, and the manifest's place: rows that the one `upload` job of a recording writes.
+//! What viewers were shown, and the manifest's place: rows that the one `upload` job of a recording writes. How viewers
+//! read them is in [`super::playlists`].
 
-use super::{Error, all, column, execute, number, one, recordings, word};
+use super::{Error, all, column, execute, maybe_number, number, one, recordings, word};
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
 use domain::manifest::{Claim, Entry};
-use domain::playlist::{Candidate, Listed, ListingKind, ListingRow, Side, Tail};
-use domain::segment::{Span, State, Track};
+use domain::playlist::{Candidate, Listed, ListingKind, ListingRow, Renditions, Side, Tail, Weight};
+use domain::segment::{CodecFacts, Span, State, Track};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+use serde_json::json;
 
 /// Segments read at once for the listing: a recorder that comes back after an hour sends eighteen hundred.
 const CANDIDATES_MAX: i64 = 2000;
@@ -78,7 +80,7 @@ fn read_listed(row: &QueryResult, track: Track) -> Result<Listed, DbErr> {
 
 /// Whether the initialization section is stored, and the segments behind the tail: stored, and on their way.
 async fn side(db: &impl ConnectionTrait, id: &RecordingId, track: Track, tail: Tail) -> Result<Side, Error> {
-    let sql = "SELECT index::int8, state, timescale, tfdt, duration, received_at FROM spool.segment \
+    let sql = "SELECT index::int8, state, timescale, tfdt, duration, starts_with_sync, received_at FROM spool.segment \
         WHERE recording_id = $1 AND track = $2 AND state IN ('stored', 'received') AND (index = 0 OR index > $3) \
         ORDER BY index LIMIT $4";
     let values = [id.as_str().into(), track.as_str().into(), i64::from(tail.index).into(), CANDIDATES_MAX.into()];
@@ -96,7 +98,13 @@ async fn side(db: &impl ConnectionTrait, id: &RecordingId, track: Track, tail: T
                         start: number(row, "tfdt")?,
                         duration: number(row, "duration")?,
                     };
-                    side.stored.push(Candidate { index, span, received_at: column(row, "received_at")? });
+                    let starts_with_sync = column::<Option<bool>>(row, "starts_with_sync")?.unwrap_or(false);
+                    side.stored.push(Candidate {
+                        index,
+                        span,
+                        starts_with_sync,
+                        received_at: column(row, "received_at")?,
+                    });
                 }
             }
         }
@@ -105,28 +113,139 @@ async fn side(db: &impl ConnectionTrait, id: &RecordingId, track: Track, tail: T
     rows.and_then(read).map_err(Error::of("read segments to list", id))
 }
 
-/// Appends rows. A second writer of the same index is refused by the table: no index is listed twice.
+/// Appends rows in one statement. A second writer of the same index is refused by the table: no index is listed twice.
 ///
 /// # Errors
 /// The database's.
 pub async fn append(tx: &DatabaseTransaction, id: &RecordingId, rows: &[ListingRow]) -> Result<(), Error> {
-    let sql = "INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale, discontinuity, \
-        program_date_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    for row in rows {
-        let values = [
-            id.as_str().into(),
-            row.track.as_str().into(),
-            super::segments::big(row.seq).into(),
-            i64::from(row.index).into(),
-            row.kind.as_str().into(),
-            super::segments::big(row.duration).into(),
-            i64::from(row.timescale).into(),
-            row.discontinuity.into(),
-            row.program_date_time.into(),
-        ];
-        execute(tx, sql, values).await.map_err(Error::of("append to listing", id))?;
+    if rows.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let sql = "INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale, discontinuity, \
+            program_date_time) \
+        SELECT $1, * FROM jsonb_to_recordset($2) AS row (track text, seq bigint, index integer, kind text, \
+            duration bigint, timescale bigint, discontinuity boolean, program_date_time timestamptz)";
+    let row = |row: &ListingRow| {
+        json!({
+            "track": row.track, "seq": row.seq, "index": row.index, "kind": row.kind.as_str(),
+            "duration": super::segments::big(row.duration), "timescale": row.timescale,
+            "discontinuity": row.discontinuity, "program_date_time": row.program_date_time,
+        })
+    };
+    let rows: serde_json::Value = rows.iter().map(row).collect();
+    execute(tx, sql, [id.as_str().into(), rows.into()]).await.map(|_| ()).map_err(Error::of("append to listing", id))
+}
+
+/// How the playlists of a recording stand, for the one that extends them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stand {
+    /// The end is final and its plan is frozen: nothing more can come.
+    pub over: bool,
+    /// The newest frozen plan.
+    pub frozen_version: u32,
+    /// The tracks of the multivariant playlist.
+    pub renditions: Renditions,
+    /// Viewers were told that the listing has ended: it stays as it is.
+    pub ended: bool,
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+}
+
+/// How the playlists stand. The caller holds the recording ([`hold`]).
+///
+/// # Errors
+/// The database's.
+pub async fn stand(tx: &DatabaseTransaction, id: &RecordingId) -> Result<Option<Stand>, Error> {
+    let sql = "SELECT state IN ('finalizing', 'ready') AND NOT provisional AND frozen_version = plan_version AS over, \
+            frozen_version::int8, renditions, listing_ended_at IS NOT NULL AS ended, now() AS now \
+        FROM spool.recording WHERE id = $1";
+    let row = one(tx, sql, [id.as_str().into()]).await;
+    let read = |row: Option<QueryResult>| {
+        let stand = |row: &QueryResult| {
+            Ok(Stand {
+                over: column(row, "over")?,
+                frozen_version: number(row, "frozen_version")?,
+                renditions: renditions(row)?,
+                ended: column(row, "ended")?,
+                now: column(row, "now")?,
+            })
+        };
+        row.as_ref().map(stand).transpose()
+    };
+    row.and_then(read).map_err(Error::of("look at listing", id))
+}
+
+/// The column `renditions`; nothing is known while it is null.
+pub(super) fn renditions(row: &QueryResult) -> Result<Renditions, DbErr> {
+    let found: Option<serde_json::Value> = column(row, "renditions")?;
+    let read = |found| serde_json::from_value(found).map_err(|e| DbErr::Json(format!("column renditions: {e}")));
+    found.map_or_else(|| Ok(Renditions::default()), read)
+}
+
+/// Writes what the multivariant playlist says.
+///
+/// # Errors
+/// The database's.
+pub async fn describe(tx: &DatabaseTransaction, id: &RecordingId, renditions: &Renditions) -> Result<(), Error> {
+    let text = serde_json::to_value(renditions).expect("renditions are JSON");
+    let sql = "UPDATE spool.recording SET renditions = $2 WHERE id = $1";
+    execute(tx, sql, [id.as_str().into(), text.into()]).await.map(|_| ()).map_err(Error::of("describe playlists", id))
+}
+
+/// Ends the listing for ever.
+///
+/// # Errors
+/// The database's.
+pub async fn end(tx: &DatabaseTransaction, id: &RecordingId) -> Result<(), Error> {
+    let sql = "UPDATE spool.recording SET listing_ended_at = coalesce(listing_ended_at, now()) WHERE id = $1";
+    execute(tx, sql, [id.as_str().into()]).await.map(|_| ()).map_err(Error::of("end listing", id))
+}
+
+/// What the initialization section of a track says, and the first of its segments that is in the store. `None` when the
+/// initialization section is not in the store.
+///
+/// # Errors
+/// The database's.
+pub async fn first(
+    tx: &DatabaseTransaction,
+    id: &RecordingId,
+    track: Track,
+) -> Result<Option<(CodecFacts, Option<Weight>)>, Error> {
+    let sql = "SELECT i.codec, s.size_bytes, s.timescale, s.tfdt, s.duration, s.sample_count::int8 \
+        FROM spool.segment AS i LEFT JOIN LATERAL ( \
+            SELECT m.* FROM spool.segment AS m WHERE m.recording_id = $1 AND m.track = $2 AND m.index > 0 \
+              AND m.state = 'stored' AND m.tfdt IS NOT NULL ORDER BY m.index LIMIT 1) AS s ON true \
+        WHERE i.recording_id = $1 AND i.track = $2 AND i.index = 0 AND i.state = 'stored' AND i.codec IS NOT NULL";
+    let row = one(tx, sql, [id.as_str().into(), track.as_str().into()]).await;
+    let read = |row: Option<QueryResult>| row.as_ref().map(read_first).transpose();
+    row.and_then(read).map_err(Error::of("describe track", format!("{id}/{track}")))
+}
+
+fn read_first(row: &QueryResult) -> Result<(CodecFacts, Option<Weight>), DbErr> {
+    let codec = serde_json::from_value(column(row, "codec")?);
+    let codec = codec.map_err(|error| DbErr::Json(format!("column codec: {error}")))?;
+    let Some(size_bytes) = maybe_number(row, "size_bytes")? else { return Ok((codec, None)) };
+    let span =
+        Span { timescale: number(row, "timescale")?, start: number(row, "tfdt")?, duration: number(row, "duration")? };
+    let samples = maybe_number(row, "sample_count")?.unwrap_or(0);
+    Ok((codec, Some(Weight { size_bytes, span, samples })))
+}
+
+/// Bits per second of what is listed of a track: the largest of any segment, and of all together. `None` when nothing
+/// of it is listed.
+///
+/// # Errors
+/// The database's.
+pub async fn rates(tx: &DatabaseTransaction, id: &RecordingId, track: Track) -> Result<Option<(u64, u64)>, Error> {
+    let sql = "SELECT coalesce(ceil(max(s.size_bytes * 8.0 * s.timescale / nullif(s.duration, 0))), 0)::int8 AS peak, \
+            coalesce(ceil(sum(s.size_bytes) * 8 / nullif(sum(s.duration::numeric / nullif(s.timescale, 0)), 0)), 0)::int8 AS average \
+        FROM spool.listing AS l JOIN spool.segment AS s \
+          ON s.recording_id = l.recording_id AND s.track = l.track AND s.index = l.index \
+        WHERE l.recording_id = $1 AND l.track = $2 AND l.kind = 'media' HAVING count(*) > 0";
+    let row = one(tx, sql, [id.as_str().into(), track.as_str().into()]).await;
+    let read =
+        |row: Option<QueryResult>| row.map(|row| Ok((number(&row, "peak")?, number(&row, "average")?))).transpose();
+    row.and_then(read).map_err(Error::of("weigh track", format!("{id}/{track}")))
 }
 
 /// Decides the target duration of both playlists, unless it is decided already: it never changes.

@@ -130,7 +130,8 @@ async fn frozen(
         } else {
             put_mux(&tx, &recording).await?;
         }
-        return end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Mux, Queue::Control]).await;
+        put_upload(&tx, &recording).await?;
+        return end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Mux, Queue::Control, Queue::Ingest]).await;
     }
     // Outside the plan: it goes on, and ends at once with the next plan version.
     for cause in [Cause::LateSegment, Cause::Complete] {
@@ -144,6 +145,13 @@ async fn frozen(
 async fn put_mux(tx: &DatabaseTransaction, recording: &Recording) -> Result<(), JobError> {
     let mux = Enqueue::of(&Mux { recording: recording.id.clone(), version: recording.plan_version })?;
     mux.owned_by(recording.owner.as_str()).put(tx).await?;
+    Ok(())
+}
+
+/// The one writer of manifest and listing ends both, now that nothing more can come.
+async fn put_upload(tx: &DatabaseTransaction, recording: &Recording) -> Result<(), JobError> {
+    let upload = Enqueue::of(&Upload { recording: recording.id.clone() })?;
+    upload.owned_by(recording.owner.as_str()).hastening().put(tx).await?;
     Ok(())
 }
 
@@ -223,9 +231,7 @@ async fn freeze(cx: &Context, ctx: &JobCtx, seen: &Recording, plan: &Plan) -> Re
         plans::confirm_end(&tx, &seen.id).await?;
     }
     put_mux(&tx, &now).await?;
-    // The manifest's one writer writes it once more, complete.
-    let upload = Enqueue::of(&Upload { recording: seen.id.clone() })?;
-    upload.owned_by(seen.owner.as_str()).hastening().put(&tx).await?;
+    put_upload(&tx, &now).await?;
     tracing::info!(recording.id = %seen.id, plan.version = plan.version, gaps = plan.gaps.len(), "plan frozen");
     end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Mux, Queue::Ingest]).await
 }

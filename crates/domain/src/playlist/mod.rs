@@ -5,10 +5,12 @@
 //! This is the only place that writes `#EXT`. Rules: RFC 8216.
 
 mod render;
+mod rendition;
 #[cfg(test)]
 mod tests;
 
-pub use render::{Links, Multivariant, Rendition, Snapshot, VideoRendition, render_media, render_multivariant};
+pub use render::{Links, Multivariant, Snapshot, render_media, render_multivariant};
+pub use rendition::{Rendition, Renditions, Weight, bps};
 
 use crate::segment::{Span, Track, to_ms};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
@@ -89,6 +91,8 @@ pub struct Candidate {
     pub index: u32,
     /// Its place on the time axis.
     pub span: Span,
+    /// Decoding can begin at its first sample.
+    pub starts_with_sync: bool,
     /// When it was acknowledged.
     pub received_at: DateTime<Utc>,
 }

@@ -1,7 +1,7 @@
 //! Playlists as text. A snapshot holds what each tag says; gathering it is somebody else's work.
 
-use super::{ListingKind, ListingRow};
-use crate::segment::{CodecFacts, Name};
+use super::{ListingKind, ListingRow, Rendition, Renditions};
+use crate::segment::Name;
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use std::fmt::Write as _;
 
@@ -31,35 +31,11 @@ pub struct Snapshot<'a> {
     pub links: Links<'a>,
 }
 
-/// A rendition of the multivariant playlist.
-#[derive(Debug, Clone, Copy)]
-pub struct Rendition<'a> {
-    /// `CODECS`, `RESOLUTION` and `CHANNELS`.
-    pub codec: &'a CodecFacts,
-    /// Its part of `BANDWIDTH`, in bits per second: the largest of any segment.
-    pub peak_bps: u64,
-    /// Its part of `AVERAGE-BANDWIDTH`, in bits per second.
-    pub average_bps: u64,
-}
-
-/// The picture of the multivariant playlist.
-#[derive(Debug, Clone, Copy)]
-pub struct VideoRendition<'a> {
-    /// What all renditions have.
-    pub rendition: Rendition<'a>,
-    /// `FRAME-RATE` in thousandths of a frame per second; `None` when not known.
-    pub frame_rate_milli: Option<u32>,
-}
-
 /// The multivariant playlist.
 #[derive(Debug, Clone, Copy)]
 pub struct Multivariant<'a> {
-    /// The picture; `None` for a recording of sound only.
-    pub video: Option<VideoRendition<'a>>,
-    /// The sound, once its initialization section is stored.
-    pub audio: Option<Rendition<'a>>,
-    /// `EXT-X-INDEPENDENT-SEGMENTS`.
-    pub independent: bool,
+    /// The tracks; at least one.
+    pub renditions: &'a Renditions,
     /// `EXT-X-START`.
     pub from_start: bool,
     /// How URIs are written.
@@ -103,34 +79,34 @@ fn write_row(text: &mut String, row: &ListingRow, links: Links<'_>) {
 
 /// Writes the multivariant playlist: one variant, sound as a rendition of its own.
 pub fn render_multivariant(snapshot: &Multivariant<'_>) -> String {
-    let Links { prefix, suffix } = snapshot.links;
-    let mut text = head(snapshot.independent, snapshot.from_start);
-    let both = snapshot.video.is_some() && snapshot.audio.is_some();
-    if let (true, Some(audio)) = (both, snapshot.audio) {
+    let Multivariant { renditions: Renditions { video, audio }, from_start, links: Links { prefix, suffix } } =
+        snapshot;
+    let tracks: Vec<_> = video.iter().chain(audio).collect();
+    let mut text = head(tracks.iter().all(|track| track.independent), *from_start);
+    let both = video.is_some() && audio.is_some();
+    if let (true, Some(audio)) = (both, audio) {
         let _ = writeln!(
             text,
             "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"default\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{prefix}audio.m3u8{suffix}\"",
             audio.codec.channels.max(1)
         );
     }
-    let renditions: Vec<_> = snapshot.video.map(|video| video.rendition).into_iter().chain(snapshot.audio).collect();
-    let codecs: Vec<_> = renditions.iter().map(|rendition| rendition.codec.codec.as_str()).collect();
-    let peak_bps: u64 = renditions.iter().map(|rendition| rendition.peak_bps).sum();
-    let average_bps: u64 = renditions.iter().map(|rendition| rendition.average_bps).sum();
+    let codecs: Vec<_> = tracks.iter().map(|track| track.codec.codec.as_str()).collect();
+    let sum = |bps: fn(&Rendition) -> u64| tracks.iter().map(|track| bps(track)).fold(0, u64::saturating_add).max(1);
     let _ = write!(
         text,
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
-        peak_bps.max(1),
-        average_bps.max(1),
+        sum(|track| track.peak_bps),
+        sum(|track| track.average_bps),
         codecs.join(",")
     );
-    if let Some(VideoRendition { rendition, frame_rate_milli }) = snapshot.video {
-        let _ = write!(text, ",RESOLUTION={}x{}", rendition.codec.width, rendition.codec.height);
-        if let Some(milli) = frame_rate_milli {
+    if let Some(video) = video {
+        let _ = write!(text, ",RESOLUTION={}x{}", video.codec.width, video.codec.height);
+        if let Some(milli) = video.frame_rate_milli {
             let _ = write!(text, ",FRAME-RATE={}.{:03}", milli / 1000, milli % 1000);
         }
     }
-    let playlist = if snapshot.video.is_some() { "video" } else { "audio" };
+    let playlist = if video.is_some() { "video" } else { "audio" };
     let group = if both { ",AUDIO=\"audio\"" } else { "" };
     let _ = writeln!(text, "{group}\n{prefix}{playlist}.m3u8{suffix}");
     text

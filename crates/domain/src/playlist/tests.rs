@@ -15,6 +15,7 @@ fn candidate(index: u32, start_ms: u64, duration_ms: u64, received_ms: i64) -> C
     Candidate {
         index,
         span: Span { timescale: 1000, start: start_ms, duration: duration_ms },
+        starts_with_sync: true,
         received_at: at(received_ms),
     }
 }
@@ -252,6 +253,22 @@ fn target_duration_is_twice_the_usual_or_the_first_segment() {
     assert_eq!([2000, 4000, 4001, 10_000].map(|ms| target_duration_s(span(ms))), [4, 4, 5, 10]);
 }
 
+#[test]
+fn rendition_begins_with_what_the_first_segment_weighs() {
+    let codec = CodecFacts { codec: "c".into(), timescale: 15_360, width: 2, height: 2, channels: 0, sample_rate: 0 };
+    let first =
+        Weight { size_bytes: 250_000, span: Span { timescale: 15_360, start: 0, duration: 30_720 }, samples: 60 };
+    let known = Rendition::begin(Track::Video, codec.clone(), Some(first));
+    assert_eq!((known.peak_bps, known.average_bps, known.frame_rate_milli), (1_000_000, 1_000_000, Some(30_000)));
+    let unknown = Rendition::begin(Track::Audio, codec.clone(), None);
+    assert_eq!((unknown.peak_bps, unknown.frame_rate_milli), (160_000, None));
+    let timeless = Weight { span: Span { timescale: 1, start: 0, duration: 0 }, ..first };
+    let timeless = Rendition::begin(Track::Video, codec, Some(timeless));
+    assert_eq!((timeless.peak_bps, timeless.frame_rate_milli), (0, None));
+    let both = Renditions { video: Some(known), audio: Some(unknown) };
+    assert_eq!(serde_json::from_str::<Renditions>(&serde_json::to_string(&both).unwrap()).unwrap(), both);
+}
+
 fn rows() -> Vec<ListingRow> {
     let video = side(Track::Video, segments(&[1, 3, 4], 2002, |index| if index == 4 { 9000 } else { 0 }));
     next(vec![video], at(100_000), PATIENCE).rows
@@ -300,18 +317,18 @@ fn render_multivariant_describes_what_there_is() {
         sample_rate: 48_000,
     };
     let (picture, sound) = (codec("avc1.640028", 1920, 1080, 0), codec("mp4a.40.2", 0, 0, 2));
-    let video = VideoRendition {
-        rendition: Rendition { codec: &picture, peak_bps: 5_000_000, average_bps: 4_000_000 },
+    let video = Rendition {
+        codec: picture,
+        peak_bps: 5_000_000,
+        average_bps: 4_000_000,
         frame_rate_milli: Some(29_970),
-    };
-    let audio = Rendition { codec: &sound, peak_bps: 128_000, average_bps: 127_000 };
-    let both = Multivariant {
-        video: Some(video),
-        audio: Some(audio),
         independent: true,
-        from_start: false,
-        links: Links { prefix: "", suffix: "?token=t" },
     };
+    let audio =
+        Rendition { codec: sound, peak_bps: 128_000, average_bps: 127_000, frame_rate_milli: None, independent: true };
+    let links = Links { prefix: "", suffix: "?token=t" };
+    let mut tracks = Renditions { video: Some(video), audio: Some(audio) };
+    let render = |renditions: &Renditions| render_multivariant(&Multivariant { renditions, from_start: false, links });
     expect![[r##"
         #EXTM3U
         #EXT-X-VERSION:7
@@ -320,14 +337,16 @@ fn render_multivariant_describes_what_there_is() {
         #EXT-X-STREAM-INF:BANDWIDTH=5128000,AVERAGE-BANDWIDTH=4127000,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,FRAME-RATE=29.970,AUDIO="audio"
         video.m3u8?token=t
     "##]]
-    .assert_eq(&render_multivariant(&both));
+    .assert_eq(&render(&tracks));
+    tracks.video = None;
+    tracks.audio.as_mut().unwrap().independent = false;
     expect![[r##"
         #EXTM3U
         #EXT-X-VERSION:7
         #EXT-X-STREAM-INF:BANDWIDTH=128000,AVERAGE-BANDWIDTH=127000,CODECS="mp4a.40.2"
         audio.m3u8?token=t
     "##]]
-    .assert_eq(&render_multivariant(&Multivariant { video: None, independent: false, ..both }));
+    .assert_eq(&render(&tracks));
 }
 
 proptest! {
@@ -398,7 +417,7 @@ proptest! {
         let one = |(n, &(start, duration, timescale)): (usize, &(u64, u64, u32))| {
             // A hole in the middle, and often the largest times there are.
             let (index, timescale) = (n as u32 + if n < 2 { 1 } else { 3 }, if timescale % 2 == 0 { 1 } else { timescale });
-            Candidate { index, span: Span { timescale, start, duration }, received_at: at(0) }
+            Candidate { index, span: Span { timescale, start, duration }, starts_with_sync: true, received_at: at(0) }
         };
         let stored: Vec<Vec<Candidate>> = times.chunks(4).map(|times| times.iter().enumerate().map(one).collect()).collect();
         let sides = || Track::ALL.into_iter().zip(&stored).map(|(track, stored)| side(track, stored.clone())).collect();

@@ -1,8 +1,8 @@
 //! Ends an attempt in the transaction that has looked once more.
 
-use super::{put_check, takes_segments};
+use super::{list, put_check, takes_segments};
 use crate::context::Context;
-use crate::db::{self, recordings, segments};
+use crate::db::{self, listing, recordings, segments};
 use crate::jobs::{end_in, obsolete, unless_locked};
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
@@ -36,6 +36,15 @@ pub(super) async fn end(
         put_check(&tx, &recording).await?;
         ring = &[Queue::Control];
     }
+    // Whoever froze the plan while this attempt ran found it running and enqueued none either: the last rows and the end
+    // of the listing, and the manifest that says that it is complete.
+    let listed = list::append(cx, &tx, id).await?;
+    let frozen_at = listing::frozen_at(&tx, id, recording.plan_version).await?;
+    let unsaid = !recording.provisional && frozen_at.is_some_and(|at| recording.manifest_at < Some(at));
+    if listed.more || unsaid {
+        return end_in(cx, ctx, tx, Outcome::Snooze(Duration::ZERO), ring).await;
+    }
+    let wait_until = [wait_until, listed.wait_until].into_iter().flatten().min();
     let wait = wait_until.map(|until| (until - recording.now).to_std().unwrap_or_default());
     let outcome = wait.map_or(Outcome::Completed, Outcome::Snooze);
     end_in(cx, ctx, tx, outcome, ring).await

@@ -3,31 +3,15 @@
 use super::takes_segments;
 use crate::context::Context;
 use crate::db::{self, listing};
+use crate::playlist::{Extended, extend};
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
-use domain::playlist;
 use queue::JobError;
 use sea_orm::DatabaseTransaction;
 
-/// What was appended.
-pub(super) struct Appended {
-    /// Rows.
-    rows: usize,
-    /// When something that is held back now may be listed although nothing new comes.
-    wait_until: Option<DateTime<Utc>>,
-}
-
 /// Appends to the listing what viewers may see now, as far as one append reaches.
-pub(super) async fn append(cx: &Context, tx: &DatabaseTransaction, id: &RecordingId) -> Result<Appended, JobError> {
-    let sides = listing::sides(tx, id).await?;
-    let first = sides.iter().find_map(|side| side.stored.first().map(|first| first.span));
-    let now = db::settings::now(tx).await?;
-    let append = playlist::next(sides, now, cx.config.live.gap_after);
-    if let (false, Some(first)) = (append.rows.is_empty(), first) {
-        listing::decide_target_duration(tx, id, playlist::target_duration_s(first)).await?;
-    }
-    listing::append(tx, id, &append.rows).await?;
-    Ok(Appended { rows: append.rows.len(), wait_until: append.wait_until })
+pub(super) async fn append(cx: &Context, tx: &DatabaseTransaction, id: &RecordingId) -> Result<Extended, JobError> {
+    Ok(extend(tx, id, cx.config.live.gap_after).await?)
 }
 
 /// Lists what became due by time alone, gaps, and what the bound of one append left over: after an outage thousands of
