@@ -12,7 +12,7 @@ DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test chaos check fix bench chart security soak
+.PHONY: help setup demo build test chaos check fix player bench chart security soak
 
 help: ## list the targets
 	@echo "Spool: from a recorder's segments to one verified result.mp4"
@@ -53,6 +53,10 @@ fix: ## repair what can be repaired without thinking
 	@$(CARGO) fmt --all
 	@$(CARGO) clippy --locked --workspace --all-targets --fix --allow-dirty --allow-staged
 	@$(CARGO) fmt --all
+	@scripts/player.sh check
+
+player: ## hold the player's copy of hls.js against its npm package
+	@scripts/player.sh fetch
 
 # Named already so that nobody takes their absence for success.
 bench chart security soak:

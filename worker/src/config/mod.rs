@@ -117,6 +117,10 @@ impl Config {
                 return wrong(key, "it must be at least 1");
             }
         }
+        if let Some(word) = self.http.embed_origins.iter().find(|word| !crate::http::watch::is_embed_origin(word)) {
+            let why = format!("{word:?} is no origin like https://app.example.com, and neither \"*\" nor \"'self'\"");
+            return wrong("http.embed_origins", &why);
+        }
         if self.storage.service == crate::storage::Service::S3 && self.storage.bucket.is_empty() {
             return wrong("storage.bucket", "storage.service is s3, so a bucket must be named");
         }

@@ -14,6 +14,7 @@ mod result;
 mod segments;
 mod steering;
 mod trace;
+pub(crate) mod watch;
 
 use crate::accept::Inits;
 use crate::auth::Keyring;
@@ -57,6 +58,9 @@ pub struct Config {
     /// How long open requests may go on when the process stops.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
+    /// Whose pages may embed the player.
+    #[serde(deserialize_with = "crate::config::words")]
+    pub embed_origins: Vec<String>,
 }
 
 impl Default for Config {
@@ -72,6 +76,7 @@ impl Default for Config {
             put_timeout: seconds(300),
             request_timeout: seconds(30),
             drain: seconds(25),
+            embed_origins: vec!["*".to_owned()],
         }
     }
 }
@@ -110,7 +115,9 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness) -> Router {
         .route_layer(from_fn_with_state(api.clone(), trace::bound));
     let large = Router::new()
         .route("/api/recordings/{id}/segments/{track}/{name}", put(segments::put))
-        .route("/media/{id}/result.mp4", get(result::get));
+        .route("/media/{id}/result.mp4", get(result::get))
+        .route("/watch/{id}", get(watch::page))
+        .route("/watch/assets/{version}/{name}", get(watch::asset));
     small
         .merge(large)
         .method_not_allowed_fallback(method_not_allowed)

@@ -230,6 +230,14 @@ impl Store {
         matches!(self.place, Place::Bucket(_))
     }
 
+    /// Scheme, host and port of the URLs that [`Store::presign_get`] gives, for the policy of a page that follows them.
+    pub fn public_origin(&self) -> Option<&str> {
+        match &self.place {
+            Place::Bucket(presigner) => Some(presigner.origin()),
+            Place::Folder(_) | Place::Memory => None,
+        }
+    }
+
     /// Where an object lies as a file, when the store is a folder: for a child process that reads files only.
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
         match &self.place {

@@ -63,6 +63,13 @@ impl Presigner {
         Self { base: base(public, config), signer, timeout: config.timeout }
     }
 
+    /// Scheme, host and port.
+    pub(super) fn origin(&self) -> &str {
+        let host_at = self.base.find("://").map_or(0, |at| at + 3);
+        let end = self.base[host_at..].find('/').map_or(self.base.len(), |at| host_at + at);
+        &self.base[..end]
+    }
+
     pub(super) async fn get(&self, key: &str, ttl: Duration) -> Result<Presigned, Error> {
         // Parts of a recording are written without a type by whoever uploads them, and a player wants one.
         let query = content_type(key).map(|mime| format!("?response-content-type={}", encoded(mime, "")));
@@ -203,6 +210,16 @@ mod tests {
             c.root = "/some prefix/".into();
         };
         check(both, "https://b.s3.example.com/some%20prefix/");
+    }
+
+    #[test]
+    fn origin_is_the_base_without_its_path() {
+        let origin = |endpoint: &str| {
+            let endpoint = endpoint.to_owned();
+            Presigner::new(&Config { bucket: "b".to_owned(), endpoint, ..Config::default() }).origin().to_owned()
+        };
+        assert_eq!(origin(""), "https://b.s3.us-east-1.amazonaws.com");
+        assert_eq!(origin("http://10.0.0.1:9000/behind/it"), "http://10.0.0.1:9000");
     }
 
     #[test]

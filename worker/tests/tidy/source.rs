@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold nothing written by hand.
-const SKIPPED: [&str; 4] = ["target", "data", "node_modules", "snapshots"];
+const SKIPPED: [&str; 5] = ["target", "data", "node_modules", "snapshots", "vendor"];
 
 /// Hidden folders that belong to the project.
 const HIDDEN: [&str; 3] = [".ci", ".config", ".github"];

@@ -1,0 +1,192 @@
+// What is on the screen: the segments through hls.js while they are all there is, the result once it is there.
+//
+// Owns the media element, which is another one after a move, so others ask for `media` each time. Must not decide which
+// of the two to show, nor what a viewer is told.
+
+import Hls from './hls.min.mjs';
+import { resultTime } from './timeline.js';
+
+// Two segments behind the newest one: one is being played while the next is fetched.
+const EDGE_S = 4;
+const AT_EDGE_S = 9;
+const RELOAD_MS = [500, 15_000];
+const RECOVER_EVERY_MS = 5_000;
+// How far ahead of the picture the result is made ready, so that both meet; longer each time it was too slow.
+const LEADS_S = [0.6, 1.5, 3];
+const MOVE_MS = 20_000;
+
+export function createSource({ video, urls, fromLive, onFault, onMove }) {
+  let media = video;
+  let kind = '';
+  let hls = null;
+  let timer = 0;
+  let wait = 0;
+  let recovered = 0;
+  let playing = false; // what the viewer wants, whatever the element does meanwhile
+  let moving = false;
+  let going = true; // the recorder still records
+
+  const details = () => hls?.latestLevelDetails;
+  const native = () => !Hls.isSupported();
+
+  function drop() {
+    clearTimeout(timer);
+    hls?.destroy();
+    hls = null;
+    kind = '';
+  }
+
+  function resume() {
+    if (playing) media.play().catch(() => {});
+  }
+
+  function showSegments(position = -1) {
+    if (kind === 'segments') return;
+    const from = kind === 'result' ? media.currentTime : position;
+    drop();
+    kind = 'segments';
+    if (native()) {
+      media.src = urls.playlist;
+      return resume();
+    }
+    // fMP4 needs no transmuxing, so a worker would only cost a second copy of the script.
+    hls = new Hls({ startPosition: from, liveSyncDuration: EDGE_S, enableWorker: false, backBufferLength: 90 });
+    hls.once(Hls.Events.LEVEL_UPDATED, () => fromLive && from < 0 && details()?.live && hls.startLoad(hls.liveSyncPosition));
+    hls.on(Hls.Events.FRAG_BUFFERED, () => { wait = 0; });
+    hls.on(Hls.Events.ERROR, (_, fault) => fault.fatal && recover(fault));
+    hls.loadSource(urls.playlist);
+    hls.attachMedia(media);
+    resume();
+  }
+
+  // A playlist that is not there yet, a server that restarts: begin again where we were, each time a little later.
+  function recover(fault) {
+    if (fault.type === Hls.ErrorTypes.MEDIA_ERROR && Date.now() - recovered > RECOVER_EVERY_MS) {
+      recovered = Date.now();
+      return hls.recoverMediaError();
+    }
+    const from = media.currentTime > 0 ? media.currentTime : -1;
+    onFault(fault.details);
+    drop();
+    wait = Math.min(wait === 0 ? RELOAD_MS[0] : wait * 2, RELOAD_MS[1]);
+    timer = setTimeout(showSegments, wait, from);
+  }
+
+  async function showResult(durationS) {
+    if (kind === 'result' || moving) return;
+    if (kind === '' || native() || media.readyState === 0) {
+      const at = kind === '' ? 0 : resultTime(media.currentTime, details()?.fragments, durationS);
+      const [rate] = [media.playbackRate];
+      drop();
+      kind = 'result';
+      media.src = urls.result;
+      media.currentTime = at;
+      media.playbackRate = rate;
+      onMove();
+      return resume();
+    }
+    // Leaving picture-in-picture in the middle of a sentence would be worse than waiting for its end.
+    if (document.pictureInPictureElement === media) return;
+    moving = true;
+    const next = media.cloneNode();
+    try {
+      await prepare(next, durationS);
+      swap(next);
+    } catch (error) {
+      next.remove();
+      onFault(`result: ${error.message}`);
+    } finally {
+      moving = false;
+    }
+  }
+
+  // Plays the result from where the segments will be in a moment, unseen, until both are at the same place.
+  async function prepare(next, durationS) {
+    next.removeAttribute('id');
+    next.classList.add('next');
+    next.src = urls.result;
+    Object.assign(next, { volume: media.volume, muted: media.muted, preload: 'auto' });
+    media.before(next);
+    await until(next, 'loadedmetadata');
+    const place = (at) => resultTime(at, details()?.fragments, durationS);
+    for (const lead of LEADS_S) {
+      const target = media.currentTime + (advances() ? lead * media.playbackRate : 0);
+      next.currentTime = place(target);
+      next.playbackRate = media.playbackRate;
+      await until(next, 'seeked');
+      if (next.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && next.currentTime < durationS - 0.1) await until(next, 'canplay');
+      if (!advances()) {
+        next.currentTime = place(media.currentTime);
+        return;
+      }
+      if (media.currentTime < target + 0.1) {
+        await reach(target);
+        await next.play().catch(() => {});
+        return;
+      }
+    }
+    next.currentTime = place(media.currentTime);
+    await until(next, 'seeked');
+    await next.play().catch(() => {});
+  }
+
+  const advances = () => !media.paused && !media.ended && media.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
+
+  function reach(target) {
+    return new Promise((resolve) => {
+      const look = () => (!advances() || media.currentTime >= target ? resolve() : setTimeout(look, 8));
+      look();
+    });
+  }
+
+  function swap(next) {
+    const [old, hidden] = [media, hls];
+    media = next;
+    [hls, kind] = [null, 'result'];
+    media.id = old.id;
+    old.pause();
+    media.classList.remove('next');
+    old.remove();
+    hidden?.destroy();
+    onMove();
+    if (playing && media.paused && !media.ended) resume();
+  }
+
+  return {
+    get media() { return media; },
+    get kind() { return kind; },
+    get playing() { return playing; },
+    set going(value) { going = value; },
+    get live() { return going && kind === 'segments' && (native() ? media.duration === Infinity : details()?.live === true); },
+    get end() {
+      const { duration, seekable } = media;
+      if (Number.isFinite(duration)) return duration;
+      return seekable.length > 0 ? seekable.end(seekable.length - 1) : 0;
+    },
+    get atEdge() { return this.live && this.end - media.currentTime < AT_EDGE_S; },
+    get fragments() { return details()?.fragments; },
+    showSegments,
+    showResult,
+    drop,
+    play() { playing = true; return media.play(); },
+    pause() { playing = false; media.pause(); },
+    seek(at) { media.currentTime = Math.max(0, Math.min(at, this.end)); },
+    goLive() { this.seek(hls?.liveSyncPosition ?? this.end - EDGE_S); },
+  };
+}
+
+function until(element, event) {
+  return new Promise((resolve, reject) => {
+    const over = (settle, value) => {
+      clearTimeout(timer);
+      element.removeEventListener(event, good);
+      element.removeEventListener('error', bad);
+      settle(value);
+    };
+    const good = () => over(resolve);
+    const bad = () => over(reject, new Error(element.error?.message || 'it cannot be played'));
+    const timer = setTimeout(() => over(reject, new Error(`no ${event}`)), MOVE_MS);
+    element.addEventListener(event, good);
+    element.addEventListener('error', bad);
+  });
+}
