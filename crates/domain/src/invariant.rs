@@ -274,7 +274,8 @@ fn accounted(_: &World, now: &World) -> Vec<String> {
         let Some(plan) = &recording.plan else { continue };
         let planned = plan.tracks.iter().flat_map(|of| of.segments.iter().map(|segment| (of.track, segment.index)));
         let missed = plan.gaps.iter().flat_map(|gap| gap.segments.iter().map(|index| (gap.track, *index)));
-        let told: BTreeSet<_> = planned.chain(missed).collect();
+        let left_out = plan.repairs.iter().map(|repair| (repair.track, repair.segment));
+        let told: BTreeSet<_> = planned.chain(missed).chain(left_out).collect();
         let acknowledged = recording.rows.iter().filter(|row| row.index > 0).map(|row| (row.track, row.index));
         let untold = acknowledged.filter(|at| !told.contains(at));
         breaches.extend(untold.map(|at| format!("{}: {at:?} is in neither", recording.id)));

@@ -5,6 +5,7 @@
 //! This crate does no IO, reads no clock and draws no random number: `now` and `jitter` are arguments,
 //! so that every rule is a table test.
 
+pub mod bucket;
 pub mod completeness;
 pub mod id;
 pub mod invariant;

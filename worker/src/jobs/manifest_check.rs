@@ -193,6 +193,7 @@ async fn observe(cx: &Context, recording: &Recording) -> Result<Seen, JobError> 
         accept_gaps: recording.gaps_accepted,
         version: recording.plan_version,
         declared: recording.declared.clone(),
+        claimed: None,
         rows: rows.into_iter().map(|segment| segment.row).collect(),
         objects,
         signalled_at: recording.signalled_at.max(recording.ended_at).unwrap_or(recording.created_at),

@@ -5,12 +5,15 @@
 //! without deadline, and the deadline counts only what never came. Every index that was declared or acknowledged ends up
 //! in the plan or in its gaps.
 
+#[cfg(test)]
+mod foreign;
 mod gaps;
 #[cfg(test)]
 mod tests;
 
+use crate::bucket::Claims;
 use crate::id::{OwnerId, RecordingId};
-use crate::mux::{Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack};
+use crate::mux::{Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack, Repair};
 use crate::recording::Policy;
 use crate::segment::{INDEX_MAX, Row, Span, State, Track};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -92,6 +95,9 @@ pub struct Seen {
     pub version: u32,
     /// What the recorder says it made.
     pub declared: Option<Declaration>,
+    /// What the manifests of another uploader have named, finished or not: it is waited for, and behind it only segments
+    /// that follow on without a hole belong to the recording. `None` where no manifest was read.
+    pub claimed: Option<Claims>,
     /// Every acknowledged segment and initialization section.
     pub rows: Vec<Row>,
     /// What the store has.
@@ -145,6 +151,16 @@ pub enum Broken {
         /// The track.
         track: Track,
     },
+    /// The section that makes the segments readable is there and is none.
+    #[error(
+        "the initialization section of the {track} track is damaged, so none of its segments can be read: {defect}"
+    )]
+    DamagedInit {
+        /// The track.
+        track: Track,
+        /// What is wrong with it.
+        defect: String,
+    },
     /// More is missing than the setting allows.
     #[error("{percent} % of the recording is missing, more than the {limit_percent} % allowed: {gaps}")]
     TooManyGaps {
@@ -169,6 +185,7 @@ impl Broken {
         match self {
             Broken::NothingUploaded => "nothing-uploaded",
             Broken::MissingInit { .. } => "missing-init",
+            Broken::DamagedInit { .. } => "damaged-init",
             Broken::TooManyGaps { .. } => "too-many-gaps",
             Broken::GapsUnderPolicyFail { .. } => "gaps-under-policy-fail",
         }
@@ -187,6 +204,12 @@ struct TrackView {
     absent: BTreeMap<u32, GapCause>,
     /// Something of the track may still come.
     awaits: bool,
+    /// The store has media of the track.
+    has_media: bool,
+    /// What is wrong with the initialization section that is there.
+    init_defect: Option<String>,
+    /// What was taken in although no manifest names it, and what was left out for that reason.
+    repairs: Vec<Repair>,
 }
 
 /// Decides whether the recording can be muxed. Pure: the same facts give the same plan.
@@ -203,17 +226,20 @@ pub fn check(seen: &Seen) -> Completeness {
         return Completeness::Waiting { on: Awaited::Declaration, until: Some(until) };
     }
     let views: Vec<TrackView> = Track::ALL.into_iter().filter_map(|track| view(seen, track)).collect();
+    if let Some((track, defect)) = views.iter().find_map(|view| Some((view.track, view.init_defect.clone()?))) {
+        return Completeness::Broken(Broken::DamagedInit { track, defect });
+    }
     let nothing = views.iter().all(|view| view.present.is_empty());
     // A recording of which nobody declares anything and nothing is there has nothing to wait for.
     let awaits = views.iter().any(|view| view.awaits);
     if let (true, Some(until)) = (awaits, patient(seen.limits.missing_deadline)) {
         return Completeness::Waiting { on: Awaited::Missing, until: Some(until) };
     }
+    if let Some(view) = views.iter().find(|view| view.has_media && view.init.is_none()) {
+        return Completeness::Broken(Broken::MissingInit { track: view.track });
+    }
     if nothing {
         return Completeness::Broken(Broken::NothingUploaded);
-    }
-    if let Some(view) = views.iter().find(|view| !view.present.is_empty() && view.init.is_none()) {
-        return Completeness::Broken(Broken::MissingInit { track: view.track });
     }
     judge(seen, &views)
 }
@@ -255,7 +281,7 @@ fn plan(seen: &Seen, views: &[TrackView], gaps: Vec<Gap>) -> Plan {
         version: seen.version,
         tracks: views.iter().filter_map(track).collect(),
         gaps,
-        repairs: Vec::new(),
+        repairs: views.iter().flat_map(|view| view.repairs.clone()).collect(),
         tail_confirmed: seen.declared.is_some(),
     }
 }
@@ -264,8 +290,8 @@ fn plan(seen: &Seen, views: &[TrackView], gaps: Vec<Gap>) -> Plan {
 fn view(seen: &Seen, track: Track) -> Option<TrackView> {
     let rows: BTreeMap<u32, &Row> =
         seen.rows.iter().filter(|row| row.track == track).map(|row| (row.index, row)).collect();
-    let declared = seen.declared.as_ref().map_or(0, |declared| declared.last_index(track));
-    let last = rows.keys().next_back().copied().unwrap_or(0).max(declared);
+    let objects = || seen.objects.iter().filter(|object| object.track == track && object.index > 0);
+    let last = last_index(seen, track, &rows, objects().map(|object| object.index).max().unwrap_or(0));
     if last == 0 {
         return None;
     }
@@ -275,7 +301,16 @@ fn view(seen: &Seen, track: Track) -> Option<TrackView> {
         .filter(|object| object.track == track)
         .map(|object| (object.index, object.size_bytes))
         .collect();
-    let mut view = TrackView { track, init: None, present: BTreeMap::new(), absent: BTreeMap::new(), awaits: false };
+    let mut view = TrackView {
+        track,
+        init: None,
+        present: BTreeMap::new(),
+        absent: BTreeMap::new(),
+        awaits: false,
+        has_media: objects().next().is_some(),
+        init_defect: rows.get(&0).and_then(|row| row.defect.clone()),
+        repairs: seen.claimed.as_ref().map_or_else(Vec::new, |claims| unnamed(claims, track, &rows, last)),
+    };
     for index in 0..=last {
         let found = match rows.get(&index) {
             None => Err((GapCause::Missing, true)),
@@ -285,7 +320,7 @@ fn view(seen: &Seen, track: Track) -> Option<TrackView> {
             (0, Ok(row)) => {
                 view.init = row.sha256.map(|sha256| PlanObject { size_bytes: row.size_bytes, sha256 });
             }
-            (0, Err(_)) => view.awaits = true,
+            (0, Err(_)) => view.awaits |= view.init_defect.is_none(),
             (_, Ok(row)) => match row.span {
                 Some(span) => {
                     let segment = PlanSegment { index, size_bytes: row.size_bytes, sha256: row.sha256 };
@@ -303,6 +338,34 @@ fn view(seen: &Seen, track: Track) -> Option<TrackView> {
     Some(view)
 }
 
+/// The last index of a track. Where another uploader's manifest names segments, it ends with them and with what follows on
+/// without a hole: what lies further behind may be left from an earlier try. Objects count by themselves only while
+/// nothing of them can be read, because the initialization section has not come.
+fn last_index(seen: &Seen, track: Track, rows: &BTreeMap<u32, &Row>, objects_last: u32) -> u32 {
+    let declared = seen.declared.as_ref().map_or(0, |declared| declared.last_index(track));
+    let claimed = seen.claimed.as_ref().map_or(0, |claims| claims.last_index(track));
+    let unreadable = if rows.contains_key(&0) { 0 } else { objects_last };
+    let known = declared.max(claimed).max(unreadable);
+    if claimed == 0 {
+        return rows.keys().next_back().copied().unwrap_or(0).max(known);
+    }
+    (known..).find(|index| !rows.contains_key(&(index + 1))).unwrap_or(known)
+}
+
+/// What is told of segments that no manifest names, for a person.
+fn unnamed(claims: &Claims, track: Track, rows: &BTreeMap<u32, &Row>, last: u32) -> Vec<Repair> {
+    let tell = |row: &&Row| {
+        let what = match row.index {
+            index if index == 0 || claims.names(track, index) => return None,
+            index if index > last => "left out: the manifest does not name it, and a segment before it is missing",
+            _ if row.state == State::Stored => "recovered: it is in the bucket and the manifest does not name it",
+            _ => return None,
+        };
+        Some(Repair { track, segment: row.index, what: what.to_owned() })
+    };
+    rows.values().filter_map(tell).collect()
+}
+
 /// The row if its bytes are in the store, else why not and whether they may still come. A listing may lag behind a
 /// write, so an object that is not shown is waited for like a segment that never came.
 fn in_store(row: &Row, size_bytes: Option<u64>) -> Result<&Row, (GapCause, bool)> {
@@ -311,6 +374,8 @@ fn in_store(row: &Row, size_bytes: Option<u64>) -> Result<&Row, (GapCause, bool)
         (State::Stored, Some(_)) => Err((GapCause::Damaged, true)),
         (State::Stored | State::Received, None) => Err((GapCause::Lost, true)),
         (State::Received, Some(_)) => Err((GapCause::Missing, true)),
+        // An object without bytes may be one that is being written.
+        (State::Lost, _) if row.defect.is_some() => Err((GapCause::Damaged, row.size_bytes == 0)),
         (State::Lost, _) => Err((GapCause::Lost, false)),
     }
 }

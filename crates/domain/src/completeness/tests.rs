@@ -9,7 +9,7 @@ const AUDIO_MS: u64 = 3000;
 /// Largest decode time that is accepted.
 const TIME_MAX: u64 = 1 << 60;
 
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
@@ -17,7 +17,7 @@ fn span(start_ms: u64, duration_ms: u64) -> Span {
     Span { timescale: 1000, start: start_ms, duration: duration_ms }
 }
 
-fn row(track: Track, index: u32, start_ms: u64, duration_ms: u64) -> Row {
+pub(super) fn row(track: Track, index: u32, start_ms: u64, duration_ms: u64) -> Row {
     let size_bytes = 1000 + u64::from(index);
     let span = (index > 0).then_some(span(start_ms, duration_ms));
     let sha256 = Some(Sha256::of(&index.to_be_bytes()));
@@ -25,7 +25,7 @@ fn row(track: Track, index: u32, start_ms: u64, duration_ms: u64) -> Row {
 }
 
 /// Twelve seconds: six video and four audio segments, declared, all in the store, asked an hour after the end.
-fn whole() -> Seen {
+pub(super) fn whole() -> Seen {
     let video = (0..=6).map(|i| row(Track::Video, i, u64::from(i.max(1) - 1) * VIDEO_MS, VIDEO_MS));
     let audio = (0..=4).map(|i| row(Track::Audio, i, u64::from(i.max(1) - 1) * AUDIO_MS, AUDIO_MS));
     let rows: Vec<Row> = video.chain(audio).collect();
@@ -41,6 +41,7 @@ fn whole() -> Seen {
             tracks: [(Track::Video, last(6)), (Track::Audio, last(4))].into(),
             duration_ms: 12_000,
         }),
+        claimed: None,
         objects: objects.collect(),
         rows,
         signalled_at: at(0),
@@ -49,7 +50,7 @@ fn whole() -> Seen {
     }
 }
 
-fn lose(seen: &mut Seen, track: Track, indexes: impl Fn(u32) -> bool) {
+pub(super) fn lose(seen: &mut Seen, track: Track, indexes: impl Fn(u32) -> bool) {
     seen.rows.retain(|row| row.track != track || !indexes(row.index));
     seen.objects.retain(|object| object.track != track || !indexes(object.index));
 }
@@ -60,11 +61,11 @@ fn later(seen: &mut Seen, track: Track, from_index: u32, by_ms: u64) {
     }
 }
 
-fn find(seen: &mut Seen, track: Track, index: u32) -> &mut Row {
+pub(super) fn find(seen: &mut Seen, track: Track, index: u32) -> &mut Row {
     seen.rows.iter_mut().find(|row| row.track == track && row.index == index).unwrap()
 }
 
-fn words(verdict: &Completeness) -> String {
+pub(super) fn words(verdict: &Completeness) -> String {
     let tracks = |plan: &Plan| {
         let of = |track: &PlanTrack| {
             let indexes: Vec<_> = track.segments.iter().map(|segment| segment.index.to_string()).collect();

@@ -89,6 +89,7 @@ fn seen(
         accept_gaps: false,
         version: 1,
         declared,
+        claimed: None,
         rows,
         objects,
         // Nothing will come any more: every deadline has passed.
