@@ -4,7 +4,7 @@
 
 use super::{
     Shared,
-    db::{Fail, call},
+    db::{Fail, Hot, call},
 };
 use crate::{config::jittered, sql};
 use chrono::{DateTime, Utc};
@@ -51,32 +51,35 @@ async fn pause(shared: &Shared, wait: Duration) -> bool {
 }
 
 async fn rescue(shared: Arc<Shared>) {
+    // A connection of its own, as the heart has: handlers that hold the whole pool are no outage, and must not keep the
+    // jobs of dead workers waiting for a lease.
+    let mut hot = Hot::new(&shared.pool, "spool rescue", shared.config.call);
     // After a failed call nothing is rescued for one lease: an outage lets every lease end at once, and the processes
     // behind them are as alive as this one. The same holds after a start of the database; the statement knows that.
     let mut blind_until: Option<Instant> = None;
     while pause(&shared, shared.config.rescue_wait(rand::random())).await {
         if blind_until.is_some_and(|until| until > Instant::now()) {
             // Asked all the same, so that a second outage is noticed.
-            if call(&shared.pool, shared.config.call, |c| Box::pin(sqlx::query("SELECT 1").execute(c))).await.is_err() {
+            if hot.run(|c| Box::pin(sqlx::query("SELECT 1").execute(c))).await.is_err() {
                 blind_until = Some(Instant::now() + shared.config.lease);
             }
             continue;
         }
-        match rescue_all(&shared).await {
+        match rescue_all(&shared, &mut hot).await {
             Ok(()) => {}
             Err(Fail::Away(_)) => blind_until = Some(Instant::now() + shared.config.lease),
             Err(fail) => {
                 tracing::warn!(error = %fail, "rescue of a batch refused, going through it one by one");
-                rescue_one_by_one(&shared).await;
+                rescue_one_by_one(&shared, &mut hot).await;
             }
         }
     }
 }
 
 /// As long as there is something: many dead workers, or one with many jobs, must not wait for another round each.
-async fn rescue_all(shared: &Shared) -> Result<(), Fail> {
+async fn rescue_all(shared: &Shared, hot: &mut Hot) -> Result<(), Fail> {
     for _ in 0..RESCUE_ROUNDS {
-        if rescue_once(shared, RESCUE_BATCH, None, false).await? == 0 {
+        if rescue_once(shared, hot, RESCUE_BATCH, None, false).await? == 0 {
             return Ok(());
         }
         // The bell is for the others; this process need not wait to hear it.
@@ -85,18 +88,24 @@ async fn rescue_all(shared: &Shared) -> Result<(), Fail> {
     Ok(())
 }
 
-async fn rescue_once(shared: &Shared, most: i32, only: Option<Uuid>, give_way: bool) -> Result<usize, Fail> {
+async fn rescue_once(
+    shared: &Shared,
+    hot: &mut Hot,
+    most: i32,
+    only: Option<Uuid>,
+    give_way: bool,
+) -> Result<usize, Fail> {
     let (lease_ms, margin_ms) = (millis(shared.config.lease), overdue_ms(shared));
     let bound_ms = millis(shared.config.call);
-    let rows: Vec<PgRow> = call(&shared.pool, shared.config.call, move |connection| {
+    let exchange = hot.run(move |connection| {
         Box::pin(async move {
             let until = "SELECT now() + $1::float8 * interval '1 millisecond'";
             let until: DateTime<Utc> = sqlx::query_scalar(until).bind(bound_ms).fetch_one(&mut *connection).await?;
             let rescue = sqlx::query(sql::RESCUE).bind(lease_ms).bind(most).bind(only);
             rescue.bind(margin_ms).bind(give_way).bind(until).fetch_all(connection).await
         })
-    })
-    .await?;
+    });
+    let rows: Vec<PgRow> = exchange.await?;
     for row in &rows {
         let (id, turn): (Uuid, i16) = (row.try_get("id").unwrap_or_default(), row.try_get("turn").unwrap_or_default());
         let kind: String = row.try_get("kind").unwrap_or_default();
@@ -111,16 +120,14 @@ async fn rescue_once(shared: &Shared, most: i32, only: Option<Uuid>, give_way: b
     Ok(rows.len())
 }
 
-async fn rescue_one_by_one(shared: &Shared) {
+async fn rescue_one_by_one(shared: &Shared, hot: &mut Hot) {
     let margin_ms = overdue_ms(shared);
-    let found = call(&shared.pool, shared.config.call, move |connection| {
-        Box::pin(sqlx::query(sql::CANDIDATES).bind(margin_ms).fetch_all(connection))
-    });
+    let found = hot.run(move |connection| Box::pin(sqlx::query(sql::CANDIDATES).bind(margin_ms).fetch_all(connection)));
     let Ok(rows) = found.await else { return };
     for id in rows.iter().filter_map(|row| row.try_get::<Uuid, _>(0).ok()) {
-        let outcome = match rescue_once(shared, 1, Some(id), false).await {
+        let outcome = match rescue_once(shared, hot, 1, Some(id), false).await {
             // A newer job took the key between the look and the write.
-            Err(Fail::Duplicate) => rescue_once(shared, 1, Some(id), true).await,
+            Err(Fail::Duplicate) => rescue_once(shared, hot, 1, Some(id), true).await,
             other => other,
         };
         if let Err(fail) = outcome {

@@ -14,6 +14,7 @@ mod ears;
 mod keeper;
 mod limits;
 mod pump;
+mod settled;
 mod stat;
 
 use crate::{
@@ -129,8 +130,9 @@ impl Shared {
 
     /// The end of an attempt that its handler has written: the slot is free at once.
     pub(crate) fn settled(&self, ctx: &JobCtx, end: Transition) {
-        self.forget(ctx.key());
+        // Told first: a row that is found in nobody's hands must be known as one that was said to be settled.
         self.tell_pump(ctx, end, true);
+        self.forget(ctx.key());
     }
 
     fn tell_pump(&self, ctx: &JobCtx, end: Transition, written: bool) {

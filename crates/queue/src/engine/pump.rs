@@ -12,6 +12,7 @@ use super::{
     held::Key,
     lane::{Lane, Row as LaneRow},
     limits::{self, Limits},
+    settled::Settled,
     stat::StatBook,
 };
 use crate::{
@@ -49,6 +50,7 @@ struct Pending {
 pub(super) struct Pump {
     inbox: UnboundedReceiver<Done>,
     pending: Vec<Pending>,
+    settled: Settled,
     hot: Hot,
     limits: Limits,
     stats: StatBook,
@@ -65,6 +67,7 @@ impl Pump {
         Pump {
             inbox,
             pending: Vec::new(),
+            settled: Settled::default(),
             hot: Hot::new(&shared.pool, "spool pump", shared.config.call),
             limits: Limits::default(),
             stats: StatBook::new(),
@@ -164,6 +167,7 @@ impl Pump {
     fn accept(&mut self, done: Done) {
         if done.written {
             self.stats.note(&done);
+            self.settled.note(done.key, done.ctx);
         } else {
             self.pending.push(Pending { done, not_before: Instant::now() });
         }
@@ -459,6 +463,7 @@ impl Pump {
     async fn compare(&mut self, shared: &Arc<Shared>) -> Result<(), Fail> {
         let worker = shared.lease.worker();
         let before = shared.held.snapshot();
+        self.receive();
         let rows = self.hot.run(move |c| Box::pin(sqlx::query(sql::MINE).bind(worker).fetch_all(c))).await?;
         let held_before: HashSet<Key> = before.iter().map(|(ctx, _)| ctx.key()).collect();
         let waiting: HashSet<Key> = self.pending.iter().map(|p| p.done.key).collect();
@@ -472,14 +477,17 @@ impl Pump {
                     ctx.halt(Stop::Cancel(row.try_get::<Option<String>, _>(3).ok().flatten().unwrap_or_default()));
                 }
             } else if !held_before.contains(&key) && !waiting.contains(&key) {
-                shared.counters.orphans.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(job.id = %id, "claim found that was never received, handing it back");
                 let queue = row.try_get(4).unwrap_or_default();
-                let end = Transition::plain(Turn::HandBack);
+                let end = self.settled.not_committed(key).unwrap_or_else(|| {
+                    shared.counters.orphans.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(job.id = %id, "claim found that was never received, handing it back");
+                    Transition::plain(Turn::HandBack)
+                });
                 self.hold([Done { key, worker, queue, end, ctx: None, written: false }], Duration::ZERO);
                 self.again = true;
             }
         }
+        self.settled.clear();
         for (ctx, finishing) in before {
             if !finishing && !seen.contains(&ctx.key()) && ctx.row().worker == worker && shared.held.is_open(ctx.key())
             {

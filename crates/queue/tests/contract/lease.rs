@@ -1,8 +1,9 @@
 //! Rescue: what nobody works on any more comes back, once, and poison does not come back for ever.
 
-use crate::support::{Nap, Say, Solo, World, nap, quick, spec, start, until};
+use crate::support::{Nap, Say, Solo, World, connect, nap, quick, spec, start, until};
 use domain::job::{KindSpec, Queue};
 use queue::{Config, JobCtx, JobKind, Outcome, Progress, Runtime, enqueue::Enqueue, kinds};
+use sea_orm::TransactionTrait as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
@@ -40,6 +41,20 @@ async fn rescue_takes_back_from_dead_and_from_missing_workers() {
     }
     let buried = format!("SELECT count(*) FROM queue.worker WHERE id = '{worker}'");
     until("the dead worker's row is gone", async || world.number(&buried).await == 0).await;
+    running.stop().await;
+}
+
+/// Handlers that hold every connection of the pool are no outage.
+#[tokio::test]
+async fn rescue_goes_on_while_handlers_hold_the_whole_pool() {
+    let world = World::new().await;
+    let dead = world.say("a").await;
+    claimed_by(&world, dead, "gen_random_uuid()", "").await;
+    let pool = connect(&world.url, 1).await;
+    let held = pool.begin().await.unwrap();
+    let running = start(Runtime::new(pool.clone(), quick()).register::<Say, _, _>(2, good), Duration::ZERO);
+    assert_eq!(world.ends(dead).await, "completed attempt=2 snoozes=0 crashes=1");
+    held.rollback().await.unwrap();
     running.stop().await;
 }
 

@@ -61,7 +61,7 @@ async fn end_and_effect_commit_together_or_not_at_all() {
         ("discard", "discarded attempt=1 snoozes=0 crashes=0 reason=no", "1 discarded", 1),
         ("rollback", "completed attempt=2 snoozes=0 crashes=0", "1 failed test, 2 completed", 1),
         ("discard-rollback", "completed attempt=2 snoozes=0 crashes=0", "1 failed test, 2 completed", 1),
-        ("forgets", "completed attempt=1 snoozes=0 crashes=0", "1 handed_back, 1 completed", 1),
+        ("forgets", "completed attempt=2 snoozes=0 crashes=0", "1 failed unsettled, 2 completed", 1),
         ("answer-lost", "completed attempt=1 snoozes=0 crashes=0", "1 completed", 1),
         ("taken", "completed attempt=2 snoozes=0 crashes=0", "2 completed", 1),
     ] {
