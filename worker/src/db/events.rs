@@ -32,6 +32,17 @@ pub async fn append(tx: &DatabaseTransaction, id: &RecordingId, kind: &str, body
     row.and_then(read).map_err(Error::of("append event", id))
 }
 
+/// Number of the last event of a recording; 0 when nothing has happened.
+///
+/// # Errors
+/// The database's.
+pub async fn last(db: &impl ConnectionTrait, id: &RecordingId) -> Result<u64, Error> {
+    let sql = "SELECT coalesce(max(seq), 0) AS seq FROM spool.event WHERE recording_id = $1";
+    let row = one(db, sql, [id.as_str().into()]).await;
+    let read = |row: Option<QueryResult>| row.map_or(Ok(0), |row| number(&row, "seq"));
+    row.and_then(read).map_err(Error::of("look for the last event", id))
+}
+
 /// Events of a recording behind number `after`, at most `limit`.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use super::problem::{Code, Problem};
 use super::{Api, access};
 use crate::auth::{Scope, Token};
 use crate::db::recordings::{Created, Filter, New, Recording, Served};
-use crate::db::{self, recordings, segments};
+use crate::db::{self, liveness, recordings, segments};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -127,15 +127,22 @@ pub(crate) async fn status(
 ) -> Result<Response, Problem> {
     let Id(id) = id?;
     access::service_or_playback(&api, &headers, &uri, &id)?;
-    let recording = find(&api, &id).await?;
-    let tracks = tracks(&api, &recording).await?;
-    let job = job(&api, &id).await?;
-    let mut answer = summary(&api, &recording);
+    Ok(axum::Json(look(&api, &id).await?).into_response())
+}
+
+/// How a recording stands.
+pub(crate) async fn look(api: &Api, id: &RecordingId) -> Result<Value, Problem> {
+    let recording = find(api, id).await?;
+    let tracks = tracks(api, &recording).await?;
+    let job = job(api, id).await?;
+    let recorder = liveness::doing(&api.cx.db, id).await?;
+    let mut answer = summary(api, &recording);
     answer.insert("tracks".to_owned(), tracks);
     answer.insert("job".to_owned(), job);
     answer.insert("gaps".to_owned(), json!(recording.gaps));
     answer.insert("declared".to_owned(), json!(recording.declared));
-    Ok(axum::Json(answer).into_response())
+    answer.insert("recorder".to_owned(), json!(recorder));
+    Ok(answer.into())
 }
 
 /// What list and status share.
