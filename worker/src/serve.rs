@@ -5,6 +5,7 @@ use crate::auth::{self, Keyring};
 use crate::context::Context;
 use crate::http::health::{self, Health, Readiness};
 use crate::http::listen::{self, Patience};
+use crate::playlist::Playlists;
 use crate::{http, staging, work};
 use domain::job::Queue;
 use std::net::SocketAddr;
@@ -73,7 +74,8 @@ impl Bound {
     pub async fn run(self, stop: CancellationToken) {
         let Bound { cx, keys, listener, address } = self;
         let readiness = Readiness::default();
-        let router = http::router(cx.clone(), keys, readiness.clone());
+        let playlists = Playlists::new(cx.db.clone(), &cx.config, stop.clone());
+        let router = http::router(cx.clone(), keys, readiness.clone(), playlists.clone());
         let patience = Patience::of(&cx.config.http);
         let stopped = stop.clone();
         let shutdown = async move {
@@ -87,7 +89,7 @@ impl Bound {
                 () = stop.cancelled() => {}
             }
         };
-        tokio::join!(listen::run(listener, router, patience, shutdown), upkeep);
+        tokio::join!(listen::run(listener, router, patience, shutdown), upkeep, playlists.run());
         tracing::info!("api stopped");
     }
 }

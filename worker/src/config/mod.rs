@@ -142,6 +142,9 @@ impl Config {
         if self.limits.segment_size.0 == 0 || self.limits.segment_size.0 > u64::from(u32::MAX) {
             return wrong("limits.segment_size", "it must be from 1 byte to 4 GiB");
         }
+        if self.limits.playlist_hold >= self.http.request_timeout {
+            return wrong("limits.playlist_hold", "it must be shorter than http.request_timeout");
+        }
         if !(0.0..=1.0).contains(&self.live.max_gap_ratio) {
             return wrong("live.max_gap_ratio", "it must be from 0.0 to 1.0");
         }

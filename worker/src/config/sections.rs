@@ -102,6 +102,10 @@ pub struct Limits {
     pub playlist_hold: Duration,
     /// Playlist requests of one recording held at once.
     pub playlist_hold_max: u32,
+    /// Playlist requests of all recordings held at once.
+    pub playlist_holds_max: u32,
+    /// Most bytes of listings and playlists kept in memory.
+    pub playlist_cache: ByteSize,
 }
 
 impl Default for Limits {
@@ -117,6 +121,8 @@ impl Default for Limits {
             puts_per_second: 200,
             playlist_hold: 8 * SECOND,
             playlist_hold_max: 50,
+            playlist_holds_max: 500,
+            playlist_cache: ByteSize::mib(64),
         }
     }
 }
@@ -145,6 +151,8 @@ pub struct Live {
     /// Shortest time between two writes of a manifest.
     #[serde(with = "humantime_serde")]
     pub manifest_interval: Duration,
+    /// Viewers begin at the first sample, not at the live edge.
+    pub from_start: bool,
 }
 
 impl Default for Live {
@@ -157,6 +165,7 @@ impl Default for Live {
             missing_deadline: 10 * MINUTE,
             max_gap_ratio: 0.5,
             manifest_interval: 10 * SECOND,
+            from_start: true,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod events;
 pub mod listing;
 pub mod liveness;
 pub mod plans;
+pub mod playlists;
 pub mod recordings;
 pub mod segments;
 pub mod settings;

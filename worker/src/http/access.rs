@@ -45,16 +45,29 @@ pub(crate) fn service_or_playback(
     uri: &Uri,
     recording: &RecordingId,
 ) -> Result<(), Problem> {
+    playback(api, headers, uri, recording).map(|_| ())
+}
+
+/// The same; what came in the query is given back, because a playlist repeats it on its URIs. It was believed, so it has
+/// no character that a playlist could trip over.
+pub(crate) fn playback<'a>(
+    api: &Api,
+    headers: &HeaderMap,
+    uri: &'a Uri,
+    recording: &RecordingId,
+) -> Result<Option<&'a str>, Problem> {
     let in_query = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")));
+    // A token has no character that is escaped in a query, so an escaped one is not ours.
+    let in_query = in_query.filter(|_| !headers.contains_key(AUTHORIZATION));
     let token = match in_query {
-        // A token has no character that is escaped in a query, so an escaped one is not ours.
-        Some(token) if !headers.contains_key(AUTHORIZATION) => token,
-        _ => bearer(headers)?,
+        Some(token) => token,
+        None => bearer(headers)?,
     };
-    if api.keys.service(token).is_ok() && in_query.is_none() {
-        return Ok(());
+    if in_query.is_none() && api.keys.service(token).is_ok() {
+        return Ok(None);
     }
-    Ok(api.keys.check(token, recording, Scope::Playback, api.cx.clock.now())?)
+    api.keys.check(token, recording, Scope::Playback, api.cx.clock.now())?;
+    Ok(in_query)
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {

@@ -4,9 +4,11 @@
 //! a bound, and no token reaches the log.
 
 mod access;
+mod conditional;
 mod extract;
 mod gate;
 pub mod health;
+mod hls;
 pub mod listen;
 mod problem;
 mod recordings;
@@ -19,6 +21,7 @@ pub(crate) mod watch;
 use crate::accept::Inits;
 use crate::auth::Keyring;
 use crate::context::Context;
+use crate::playlist::Playlists;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -88,14 +91,15 @@ struct Api {
     keys: Keyring,
     gate: Gate,
     inits: Inits,
+    playlists: Playlists,
 }
 
-/// The routes of the API. `readiness` is told when the process stops.
-pub fn router(cx: Context, keys: Keyring, readiness: Readiness) -> Router {
+/// The routes of the API. `readiness` is told when the process stops; somebody runs `playlists`.
+pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playlists) -> Router {
     let limits = &cx.config.limits;
     let gate = Gate::new(cx.config.http.puts_max, limits.puts_per_recording, limits.puts_per_second);
     let health = Health { db: cx.db.clone(), metrics: cx.metrics.clone(), readiness };
-    let api = Api { cx, keys, gate, inits: Inits::default() };
+    let api = Api { cx, keys, gate, inits: Inits::default(), playlists };
     let small = Router::new()
         .route("/api/recordings", post(recordings::create).get(recordings::list))
         .route("/api/recordings/{id}", get(recordings::status).delete(steering::erase))
@@ -111,10 +115,15 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness) -> Router {
         .route("/api/recordings/{id}/reopen", post(steering::reopen))
         .route("/api/recordings/{id}/accept-gaps", post(steering::accept_gaps))
         .route("/api/upload/recording-complete", post(steering::complete))
+        .route("/api/playlist", get(hls::compatible))
+        .route("/hls/{id}/index.m3u8", get(hls::index))
+        .route("/hls/{id}/video.m3u8", get(hls::video))
+        .route("/hls/{id}/audio.m3u8", get(hls::audio))
         .merge(health::router(health))
         .route_layer(from_fn_with_state(api.clone(), trace::bound));
     let large = Router::new()
         .route("/api/recordings/{id}/segments/{track}/{name}", put(segments::put))
+        .route("/hls/{id}/segments/{track}/{name}", get(hls::segment))
         .route("/media/{id}/result.mp4", get(result::get))
         .route("/watch/{id}", get(watch::page))
         .route("/watch/assets/{version}/{name}", get(watch::asset));

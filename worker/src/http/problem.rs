@@ -27,6 +27,8 @@ pub(crate) enum Code {
     NotFound,
     RecordingNotFound,
     ResultNotFound,
+    PlaylistNotReady,
+    SegmentNotFound,
     MethodNotAllowed,
     RequestTimeout,
     SegmentConflict,
@@ -39,6 +41,7 @@ pub(crate) enum Code {
     RecordingExists,
     RecordingDeleted,
     RecordingCancelled,
+    SegmentsArchived,
     LengthRequired,
     TooLarge,
     RangeNotSatisfiable,
@@ -79,6 +82,15 @@ impl Code {
                 "there is no published result",
                 "ask for the recording's state; its result appears when it is ready",
             ),
+            Code::PlaylistNotReady => (
+                "playlist-not-ready",
+                404,
+                "there is nothing to show yet",
+                "come again after the first segment; with requireComplete after the end",
+            ),
+            Code::SegmentNotFound => {
+                ("segment-not-found", 404, "there is no such segment", "fetch what the playlist lists")
+            }
             Code::MethodNotAllowed => {
                 ("method-not-allowed", 405, "the method is not allowed here", "the Allow header lists those that are")
             }
@@ -124,6 +136,12 @@ impl Code {
             Code::RecordingCancelled => {
                 ("recording-cancelled", 410, "the recording was cancelled", "create another recording")
             }
+            Code::SegmentsArchived => (
+                "recording-archived",
+                410,
+                "the recording is archived",
+                "its segments are gone; watch its result",
+            ),
             Code::LengthRequired => ("length-required", 411, "the length is missing", "send Content-Length"),
             Code::TooLarge => ("too-large", 413, "the body is too large", "the limits are settings of the server"),
             Code::RangeNotSatisfiable => {
