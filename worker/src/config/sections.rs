@@ -97,6 +97,8 @@ pub struct Limits {
     pub puts_per_recording: u32,
     /// Segments of one recording that may come in within a second.
     pub puts_per_second: u32,
+    /// Listeners to the events of one recording at once.
+    pub listeners_per_recording: u32,
     /// How long a playlist request is held before the first segment.
     #[serde(with = "humantime_serde")]
     pub playlist_hold: Duration,
@@ -119,6 +121,7 @@ impl Default for Limits {
             presign_ttl: 30 * MINUTE,
             puts_per_recording: 16,
             puts_per_second: 200,
+            listeners_per_recording: 100,
             playlist_hold: 8 * SECOND,
             playlist_hold_max: 50,
             playlist_holds_max: 500,

@@ -5,6 +5,7 @@
 
 mod access;
 mod conditional;
+mod events;
 mod extract;
 mod gate;
 pub mod health;
@@ -27,6 +28,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use events::Listeners;
 use gate::Gate;
 use health::{Health, Readiness};
 use problem::{Code, Problem};
@@ -46,6 +48,8 @@ pub struct Config {
     pub connections_max: u32,
     /// Segments that may come in at once.
     pub puts_max: u32,
+    /// Connections that may listen to events at once.
+    pub listeners_max: u32,
     /// Longest wait for the head of a request.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
@@ -74,6 +78,7 @@ impl Default for Config {
             public_url: String::new(),
             connections_max: 1024,
             puts_max: 128,
+            listeners_max: 256,
             header_timeout: seconds(30),
             body_timeout: seconds(20),
             put_timeout: seconds(300),
@@ -91,6 +96,8 @@ struct Api {
     keys: Keyring,
     gate: Gate,
     inits: Inits,
+    listeners: Listeners,
+    readiness: Readiness,
     playlists: Playlists,
 }
 
@@ -98,8 +105,9 @@ struct Api {
 pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playlists) -> Router {
     let limits = &cx.config.limits;
     let gate = Gate::new(cx.config.http.puts_max, limits.puts_per_recording, limits.puts_per_second);
-    let health = Health { db: cx.db.clone(), metrics: cx.metrics.clone(), readiness };
-    let api = Api { cx, keys, gate, inits: Inits::default(), playlists };
+    let health = Health { db: cx.db.clone(), metrics: cx.metrics.clone(), readiness: readiness.clone() };
+    let listeners = Listeners::new(cx.config.http.listeners_max, limits.listeners_per_recording);
+    let api = Api { cx, keys, gate, inits: Inits::default(), playlists, listeners, readiness };
     let small = Router::new()
         .route("/api/recordings", post(recordings::create).get(recordings::list))
         .route("/api/recordings/{id}", get(recordings::status).delete(steering::erase))
@@ -125,6 +133,7 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playl
         .route("/api/recordings/{id}/segments/{track}/{name}", put(segments::put))
         .route("/hls/{id}/segments/{track}/{name}", get(hls::segment))
         .route("/media/{id}/result.mp4", get(result::get))
+        .route("/api/recordings/{id}/events", get(events::listen))
         .route("/watch/{id}", get(watch::page))
         .route("/watch/assets/{version}/{name}", get(watch::asset));
     small
