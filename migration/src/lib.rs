@@ -128,14 +128,17 @@ pub async fn revert(db: &DatabaseConnection) -> Result<(), Error> {
     tx.commit().await.map_err(at("commit"))
 }
 
-/// Opens the transaction in which everything happens, alone and with the history's table in schema `spool`: in a database
+/// Opens the transaction in which everything happens, alone, without the bound that statements of the program have (an
+/// index over millions of rows takes its time), and with the history's table in schema `spool`: in a database
 /// shared with a web app, `public` belongs to the web app.
 async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
     let tx = db.begin().await.map_err(at("begin"))?;
     execute(
         &tx,
         "wait for other processes",
-        &format!("SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'; SELECT pg_advisory_xact_lock({LOCK})"),
+        &format!(
+            "SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"
+        ),
     )
     .await?;
     // From here on a lock is held by somebody who works; waiting long for it would make everybody behind us wait too.

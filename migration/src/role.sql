@@ -115,3 +115,12 @@ BEGIN
   END LOOP;
 END
 $$;
+
+-- The audit is added to and never changed, by the program neither: what a stolen password can do leaves its trace.
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'spool_run') THEN
+    REVOKE UPDATE, DELETE, TRUNCATE ON queue.op_log FROM spool_run;
+  END IF;
+END
+$$;

@@ -51,6 +51,25 @@ async fn twenty_processes_migrate_an_empty_database_at_once() {
     assert!(migration::status(&connect(db.url()).await).await.unwrap().is_current());
 }
 
+/// The program bounds its statements; a migration may take as long as it takes, and so may the wait for another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn migration_does_not_meet_the_timeout_of_statements() {
+    let db = TestDb::empty().await.unwrap();
+    let pool = PgPool::connect(db.url()).await.unwrap();
+    let mut other = pool.begin().await.unwrap();
+    other.execute("SELECT pg_advisory_xact_lock(x'53504f4f4c000001'::bigint)").await.unwrap();
+    let url = format!("{}&options=-c%20statement_timeout%3D300", db.url());
+    let run = tokio::spawn(async move { migration::run(&connect(&url).await).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory' \
+        AND query_start < now() - interval '600 milliseconds'";
+    while pool.fetch_one(waits).await.unwrap().get::<i64, _>(0) == 0 {
+        assert!(!run.is_finished(), "{:?}", run.await.unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    other.rollback().await.unwrap();
+    assert_eq!(run.await.unwrap().unwrap().from, 0);
+}
+
 #[tokio::test]
 async fn history_goes_up_down_and_up_to_the_same_schema() {
     let db = TestDb::empty().await.unwrap();
@@ -170,6 +189,15 @@ async fn roles_may_what_they_are_for_and_nothing_else() {
         ("spool_run", "DELETE FROM queue.job", true),
         ("spool_run", "SELECT nextval('queue.epoch_seq')", true),
         ("spool_run", "SELECT queue.ensure_partitions(1), queue.drop_partitions('1 year')", true),
+        (
+            "spool_run",
+            "INSERT INTO queue.op_log (actor, via, action, selector, n) VALUES ('a', 'b', 'c', '{}', 0)",
+            true,
+        ),
+        ("spool_run", "UPDATE queue.op_log SET actor = 'somebody else'", false),
+        ("spool_run", "DELETE FROM queue.op_log", false),
+        ("spool_run", "TRUNCATE queue.op_log", false),
+        ("spool_run", "SELECT queue.op_pause('mux', NULL, 'a', 'b', NULL)", true),
         ("spool_run", "DROP TABLE queue.stat", false),
         ("spool_run", "CREATE TABLE queue.mine ()", false),
         ("spool_view", "SELECT id, state FROM spool.recording", true),
