@@ -1,7 +1,7 @@
 //! The process that works: registers what it can run with the engine and runs it until told to stop.
 
 use crate::context::Context;
-use crate::{jobs, rescan, staging};
+use crate::{child, jobs, rescan, staging};
 use domain::job::{Kind, Queue};
 use queue::Runtime;
 use std::time::Duration;
@@ -23,6 +23,9 @@ pub enum Error {
     /// Only `ingest` was asked for, and the staging folder is not the one that acknowledged bytes wait in.
     #[error(transparent)]
     Staging(#[from] staging::Error),
+    /// `mux` was asked for, and no result could be verified here.
+    #[error(transparent)]
+    Child(#[from] child::Error),
     /// The schedule could not be written.
     #[error("schedule sweep")]
     Schedule(#[source] sea_orm::DbErr),
@@ -33,12 +36,15 @@ pub enum Error {
 
 /// Works `queues` until `stop`, then drains: what runs may end, what has not begun is handed back.
 ///
-/// `ingest` is worked only where the registered staging folder is seen: elsewhere every segment would look lost.
+/// In `local` staging `ingest` is worked only where the registered folder is seen: nobody else can bring its bytes.
 ///
 /// # Errors
 /// It cannot begin, or the engine ended by itself.
 pub async fn run(cx: Context, queues: &[Queue], stop: CancellationToken) -> Result<(), Error> {
     let queues = workable(&cx, queues).await?;
+    if queues.contains(&Queue::Mux) {
+        child::program()?;
+    }
     if queues.contains(&Queue::Control) {
         let scheduled = queue::kinds::schedule(&cx.db, Kind::Sweep.as_str(), SWEEP_EVERY).await;
         scheduled.map_err(Error::Schedule)?;
@@ -49,7 +55,7 @@ pub async fn run(cx: Context, queues: &[Queue], stop: CancellationToken) -> Resu
     let running = runtime.run(async move { stopped.cancelled().await }, cx.config.work.drain);
     let words: Vec<_> = queues.iter().map(|queue| queue.as_str()).collect();
     tracing::info!(queues = words.join(","), "working");
-    if !queues.contains(&Queue::Ingest) {
+    if !queues.contains(&Queue::Ingest) || cx.staging.mode() == staging::Mode::Store {
         return Ok(running.await?);
     }
     let ended = stop.child_token();

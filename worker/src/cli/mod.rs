@@ -25,6 +25,7 @@ mod token;
 mod verify;
 mod worker;
 
+use ::worker::child::{self, Program};
 use clap::{Parser, Subcommand};
 use exit::Exit;
 use output::Output;
@@ -103,6 +104,10 @@ enum Command {
 pub(crate) fn main() -> Exit {
     let cli = Cli::parse();
     let out = if cli.json { Output::Json } else { Output::Text };
+    // This program has the hidden command; where it cannot be found, whatever needs it says so.
+    if let Ok(program) = Program::this() {
+        child::introduce(program);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(Err(error.into()), out),

@@ -3,6 +3,7 @@
 use super::{Config, SECRETS};
 use ::config::{ConfigError, Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -88,6 +89,13 @@ impl Sources {
         let file = named.or_else(|| Some(PathBuf::from("config.toml")).filter(|path| path.exists()));
         Self { file, env, flags }
     }
+}
+
+/// Where the system finds shared libraries, if somebody had to say so: all of its environment that this process leaves to
+/// a child, because the rest holds secrets.
+pub(crate) fn library_path() -> impl Iterator<Item = (&'static str, OsString)> {
+    let names = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
+    names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
 /// Reads and checks the settings.

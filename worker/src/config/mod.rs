@@ -10,6 +10,7 @@ mod load;
 mod secret;
 mod sections;
 
+pub(crate) use load::library_path;
 pub use load::{Error, Sources, load};
 pub use secret::Secret;
 pub use sections::{

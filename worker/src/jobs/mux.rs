@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::db::plans::{Frozen, Published, Unreadable};
 use crate::db::recordings::{self, Advanced, From, Recording, Served};
 use crate::db::{self, plans};
-use crate::result::{self, Sink, Source};
-use crate::storage::Meta;
+use crate::result::{self, Checked, Sink, Source};
+use domain::id::Sha256;
 use domain::job::{Cleanup, Mux, Queue};
 use domain::key::Keys;
 use domain::mux::Plan;
@@ -20,7 +20,6 @@ use domain::retry::Fault;
 use domain::segment::Track;
 use media::layout::Layout;
 use media::mux::{Guard, Hashing, MuxReport, Options};
-use media::readback::Readback;
 use queue::enqueue::Enqueue;
 use queue::{JobCtx, JobError, Outcome, Progress};
 use serde_json::json;
@@ -45,15 +44,66 @@ impl Job for Mux {
         let layout = result::lay_out(cx, &frozen.plan).await?;
         let keys = Keys::new(&frozen.plan.owner, &frozen.plan.recording);
         let key = keys.result(self.version);
-        let source = Source::new(&cx.store, keys.clone(), &key);
-        let (report, meta) = match write(cx, ctx, self, &layout, &source, &key).await? {
-            Ok(written) => written,
-            Err(ended) => return Ok(ended),
+        let made = Making { cx, ctx, job: self, frozen: &frozen, layout: &layout, keys: &keys, key: &key };
+        let (checked, sha256) = match made.found().await? {
+            Some(found) => found,
+            None => match made.anew().await? {
+                Ok(made) => made,
+                Err(ended) => return Ok(ended),
+            },
         };
-        let readback = result::check(cx, &source, &key, &layout.expected()).await?;
-        let facts = result::describe(&frozen.plan, frozen.sha256, &layout, &readback, report.sha256, &key);
-        cx.store.put(&keys.result_json(self.version), facts.into()).await?;
-        publish(cx, ctx, &frozen.plan, served(&frozen.plan, key, report, meta, &readback)).await
+        publish(cx, ctx, &frozen.plan, served(&frozen.plan, key.clone(), sha256, &checked)).await
+    }
+}
+
+/// What a result is made of, and who makes it.
+struct Making<'a> {
+    cx: &'a Context,
+    ctx: &'a JobCtx,
+    job: &'a Mux,
+    frozen: &'a Frozen,
+    layout: &'a Layout,
+    keys: &'a Keys,
+    key: &'a str,
+}
+
+impl Making<'_> {
+    fn source(&self) -> Source {
+        Source::new(&self.cx.store, self.keys.clone(), self.key)
+    }
+
+    /// The result that an earlier attempt made and could not publish, because its recording was held or its process
+    /// ended: verified again, not made again. One that does not hold is as good as none.
+    async fn found(&self) -> Result<Option<(Checked, Option<Sha256>)>, JobError> {
+        let told = result::told(self.cx, self.keys, &self.frozen.plan, self.frozen.sha256).await?;
+        let Some(told) = told else { return Ok(None) };
+        match result::check(self.cx, &self.source(), self.key, &self.layout.expected()).await {
+            Ok(checked) if told.is_of(&checked) => {
+                tracing::info!(storage.key = self.key, "result of an earlier attempt found");
+                Ok(Some((checked, told.sha256)))
+            }
+            Err(error) if !error.is_of_the_result() => Err(error.into()),
+            found => {
+                let error = found.err().map(tracing::field::display);
+                tracing::warn!(storage.key = self.key, error, "result of an earlier attempt does not hold, made again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the result, verifies it, and only then says so in `result.json`. The inner error is how the attempt ends
+    /// when nobody wants the result any more.
+    async fn anew(&self) -> Result<Result<(Checked, Option<Sha256>), Outcome>, JobError> {
+        let Making { cx, ctx, job, frozen, layout, keys, key } = *self;
+        let source = self.source();
+        let report = match write(cx, ctx, job, layout, &source, key).await? {
+            Ok(report) => report,
+            Err(ended) => return Ok(Err(ended)),
+        };
+        let checked = result::check(cx, &source, key, &layout.expected()).await?;
+        let facts = result::describe(&frozen.plan, frozen.sha256, layout, &checked, report.sha256, key);
+        cx.store.put(&keys.result_json(job.version), facts.into()).await?;
+        Ok(Ok((checked, report.sha256)))
     }
 }
 
@@ -108,7 +158,7 @@ async fn write(
     layout: &Layout,
     source: &Source,
     key: &str,
-) -> Result<Result<(MuxReport, Meta), Outcome>, JobError> {
+) -> Result<Result<MuxReport, Outcome>, JobError> {
     let settings = &cx.config.mux;
     let hashing = if settings.hash { Hashing::Sha256 } else { Hashing::Off };
     let guard = if settings.hash { Guard::Digest } else { Guard::Size };
@@ -133,7 +183,8 @@ async fn write(
     if !ctx.is_mine().await? {
         return Err(JobError::new(Fault::Cancelled, "lost", "the job was taken from this attempt"));
     }
-    Ok(Ok((report, sink.close().await?)))
+    sink.close().await?;
+    Ok(Ok(report))
 }
 
 /// A segment that changed under the mux may have been caught between two writes of the same bytes: once, it is looked at
@@ -167,14 +218,15 @@ async fn tell(ctx: &JobCtx, done_bytes: &AtomicU64, total_bytes: u64) {
     }
 }
 
-fn served(plan: &Plan, key: String, report: MuxReport, meta: Meta, readback: &Readback) -> Served {
+fn served(plan: &Plan, key: String, sha256: Option<Sha256>, checked: &Checked) -> Served {
+    let Checked { readback, etag } = checked;
     let (video, audio) = (readback.codec(Track::Video), readback.codec(Track::Audio));
     Served {
         version: plan.version,
         key,
-        etag: meta.etag,
-        size_bytes: report.size_bytes,
-        sha256: report.sha256,
+        etag: etag.clone(),
+        size_bytes: readback.facts.size_bytes,
+        sha256,
         duration_ms: readback.duration_ms,
         width: video.map(|codec| codec.width),
         height: video.map(|codec| codec.height),
@@ -184,15 +236,36 @@ fn served(plan: &Plan, key: String, report: MuxReport, meta: Meta, readback: &Re
     }
 }
 
-/// Publishes: pointer, facts, state, event, what follows, and the end of the job in one transaction. An attempt whose
-/// plan is no longer wanted, or whose job was taken from it, changes nothing.
+/// Tries to publish before the job is put off: each waits for the recording as long as [`db::LOCK_TIMEOUT`]. A web app's
+/// transaction that is open for some seconds delays a publication and nothing else; one that is open for longer finds the
+/// slot free, and the next attempt finds the result.
+const PUBLISH_TRIES: u32 = 8;
+
 async fn publish(cx: &Context, ctx: &JobCtx, plan: &Plan, served: Served) -> Result<Outcome, JobError> {
+    for _ in 1..PUBLISH_TRIES {
+        match publish_once(cx, ctx, plan, served.clone()).await? {
+            Ok(ended) => return Ok(ended),
+            Err(_) => tracing::debug!(recording.id = %plan.recording, "recording is held, trying again to publish"),
+        }
+    }
+    publish_once(cx, ctx, plan, served).await.map(|ended| ended.unwrap_or_else(|later| later))
+}
+
+/// Publishes: pointer, facts, state, event, what follows, and the end of the job in one transaction. An attempt whose
+/// plan is no longer wanted, or whose job was taken from it, changes nothing. The inner error: somebody holds the
+/// recording.
+async fn publish_once(
+    cx: &Context,
+    ctx: &JobCtx,
+    plan: &Plan,
+    served: Served,
+) -> Result<Result<Outcome, Outcome>, JobError> {
     let id = &plan.recording;
     let tx = db::begin(&cx.db).await?;
     let recording: Recording = match unless_locked(recordings::lock(&tx, id).await)? {
         Ok(Some(recording)) if recording.plan_version == plan.version => recording,
-        Ok(_) => return Ok(obsolete()),
-        Err(later) => return Ok(later),
+        Ok(_) => return Ok(Ok(obsolete())),
+        Err(later) => return Ok(Err(later)),
     };
     let (size_bytes, duration_ms) = (served.size_bytes, served.duration_ms);
     let facts = json!({
@@ -205,16 +278,16 @@ async fn publish(cx: &Context, ctx: &JobCtx, plan: &Plan, served: Served) -> Res
         "provisional": recording.provisional,
     });
     if !plans::publish(&tx, &Published { plan, served }).await? {
-        return Ok(obsolete());
+        return Ok(Ok(obsolete()));
     }
     match recordings::advance(&tx, id, From::of(&recording), Cause::Publish, facts).await? {
         Advanced::To(_) => {}
-        Advanced::Refused(_) | Advanced::Changed => return Ok(obsolete()),
+        Advanced::Refused(_) | Advanced::Changed => return Ok(Ok(obsolete())),
     }
     if !recording.provisional {
         let cleanup = Enqueue::of(&Cleanup { recording: id.clone(), version: plan.version })?;
         cleanup.owned_by(plan.owner.as_str()).after(cx.config.cleanup.grace).put(&tx).await?;
     }
     tracing::info!(recording.id = %id, plan.version = plan.version, size_bytes, duration_ms, "result published");
-    end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Control]).await
+    end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Control]).await.map(Ok)
 }

@@ -1,7 +1,7 @@
 //! Whether a stored result is what was planned: read back from the store, header and tables, and decoded in places.
 
 use super::Source;
-use crate::child::{self, Program};
+use crate::child::{self, ObjectError};
 use crate::context::Context;
 use crate::storage;
 use domain::mux::{Mismatch, ResultFacts, verify};
@@ -15,9 +15,6 @@ const SAMPLES: u32 = 20;
 
 /// Longest decode of them: a few pictures each.
 const DECODE_BOUND: Duration = Duration::from_secs(120);
-
-/// Name of the program whose hidden command decodes; a test's own program has none.
-const PROGRAM: &str = "spool";
 
 /// Why a stored result must not be published.
 #[derive(Debug, Error)]
@@ -68,11 +65,27 @@ impl Classify for Unsound {
     }
 }
 
+impl Unsound {
+    /// It is the result that is wrong, or not there: another one may be right.
+    pub fn is_of_the_result(&self) -> bool {
+        matches!(self, Unsound::Missing { .. }) || self.fault() == Fault::Permanent
+    }
+}
+
+/// A result that was found to be what was planned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// What it says of itself.
+    pub readback: Readback,
+    /// Entity tag of the object, where the store has one.
+    pub etag: Option<String>,
+}
+
 /// Reads the result back and holds it to the plan.
 ///
 /// # Errors
 /// See [`Unsound`].
-pub async fn check(cx: &Context, source: &Source, key: &str, expected: &ResultFacts) -> Result<Readback, Unsound> {
+pub async fn check(cx: &Context, source: &Source, key: &str, expected: &ResultFacts) -> Result<Checked, Unsound> {
     let meta = cx.store.stat(key).await.map_err(Unsound::Storage)?;
     let meta = meta.ok_or_else(|| Unsound::Missing { key: key.to_owned() })?;
     let readback = readback::read(source, meta.size_bytes).await.map_err(Unsound::Readback)?;
@@ -80,18 +93,19 @@ pub async fn check(cx: &Context, source: &Source, key: &str, expected: &ResultFa
     if !wrong.is_empty() {
         return Err(Unsound::Mismatch(wrong));
     }
-    decode(cx, key).await?;
-    Ok(readback)
+    decode(source, key, meta.size_bytes).await?;
+    Ok(Checked { readback, etag: meta.etag })
 }
 
-/// Decodes samples in a child process, where the store is a folder that the child can read.
-async fn decode(cx: &Context, key: &str) -> Result<(), Unsound> {
-    let Some(file) = cx.store.local_path(key) else { return Ok(()) };
-    if !std::env::current_exe().is_ok_and(|path| path.file_stem().is_some_and(|stem| stem == PROGRAM)) {
-        return Ok(());
-    }
-    let program = Program::this().map_err(Unsound::Decode)?;
-    let decoded = program.decode_samples(file, SAMPLES, DECODE_BOUND).await.map_err(Unsound::Decode)?;
+/// Decodes samples in a child process, which is given ranges of the object whatever store it lies in. A store that fails
+/// meanwhile is the store's fault and not the result's.
+async fn decode(source: &Source, key: &str, size_bytes: u64) -> Result<(), Unsound> {
+    let program = child::program().map_err(Unsound::Decode)?;
+    let decoded = program.decode_object(source, size_bytes, SAMPLES, DECODE_BOUND).await;
+    let decoded = decoded.map_err(|error| match error {
+        ObjectError::Child(source) => Unsound::Decode(source),
+        ObjectError::Read(source) => Unsound::Readback(source),
+    })?;
     tracing::debug!(storage.key = key, frames = decoded.frames, "samples of result decoded");
     Ok(())
 }

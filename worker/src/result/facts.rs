@@ -1,11 +1,14 @@
 //! `result.json`, beside a later result `result.v{n}.json`: what a result is made of, for whoever wants to check it against its segments.
 
+use super::Checked;
+use crate::context::Context;
+use crate::storage;
 use domain::id::Sha256;
+use domain::key::Keys;
 use domain::mux::{Gap, Plan, Repair};
 use domain::segment::Track;
 use media::layout::Layout;
-use media::readback::Readback;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Serialize)]
@@ -14,6 +17,7 @@ struct Facts<'a> {
     result: &'a str,
     bytes: u64,
     sha256: Option<Sha256>,
+    etag: Option<&'a str>,
     duration_ms: u64,
     plan_version: u32,
     layout_version: u32,
@@ -45,15 +49,52 @@ struct SegmentFacts {
     ranges: Vec<(u64, u64)>,
 }
 
+/// What an earlier attempt said of the result that it made and verified.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Told {
+    /// Length of the object.
+    pub bytes: u64,
+    /// Its digest, where one was made.
+    pub sha256: Option<Sha256>,
+    /// Its entity tag, where the store has one.
+    #[serde(default)]
+    pub etag: Option<String>,
+    layout_version: u32,
+    plan_sha256: Sha256,
+}
+
+impl Told {
+    /// It speaks of the object that was just looked at.
+    pub fn is_of(&self, checked: &Checked) -> bool {
+        self.bytes == checked.readback.facts.size_bytes && self.etag == checked.etag
+    }
+}
+
+/// What was said of the result of this very plan; `None` when nothing was. It is said after the result was verified, so
+/// whoever finds it need not make the result again.
+///
+/// # Errors
+/// The store's.
+pub async fn told(cx: &Context, keys: &Keys, plan: &Plan, plan_sha256: Sha256) -> Result<Option<Told>, storage::Error> {
+    let bytes = match cx.store.get(&keys.result_json(plan.version)).await {
+        Err(storage::Error::NotFound { .. }) => return Ok(None),
+        bytes => bytes?,
+    };
+    // What cannot be read is no word of this build: the result is made again.
+    let told = serde_json::from_slice::<Told>(&bytes).ok();
+    Ok(told.filter(|told| told.plan_sha256 == plan_sha256 && told.layout_version == plan.layout_version))
+}
+
 /// The text of `result.json`.
 pub fn describe(
     plan: &Plan,
     plan_sha256: Sha256,
     layout: &Layout,
-    readback: &Readback,
+    checked: &Checked,
     sha256: Option<Sha256>,
     key: &str,
 ) -> String {
+    let Checked { readback, etag } = checked;
     let tracks = readback.facts.tracks.iter().zip(&readback.codecs).zip(layout.times());
     let tracks = tracks.map(|((facts, codec), times)| TrackFacts {
         kind: facts.track,
@@ -68,6 +109,7 @@ pub fn describe(
         result: key.rsplit('/').next().unwrap_or(key),
         bytes: readback.facts.size_bytes,
         sha256,
+        etag: etag.as_deref(),
         duration_ms: readback.duration_ms,
         plan_version: plan.version,
         layout_version: plan.layout_version,

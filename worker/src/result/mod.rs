@@ -7,6 +7,6 @@ mod check;
 mod facts;
 mod source;
 
-pub use check::{Unsound, check};
-pub use facts::describe;
+pub use check::{Checked, Unsound, check};
+pub use facts::{Told, describe, told};
 pub use source::{Sink, Source, lay_out};

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::accept::{self, Announced, Inits, Refusal, Taken};
+use worker::child::{self, Program};
 use worker::config::{Config, Secret};
 use worker::context::Context;
 use worker::db::recordings::{self, Recording};
@@ -63,6 +64,8 @@ impl World {
         config.queue.poll = Duration::from_millis(100);
         config.work.drain = Duration::from_secs(5);
         change(&mut config);
+        // This program is a test's and has no commands.
+        child::introduce(Program::at(env!("CARGO_BIN_EXE_spool").into()));
         let db = Database::connect(database.url()).await.unwrap();
         let cx = Context::open(config).await.expect("everything opens");
         World { cx, db, inits: Inits::default(), folder, _database: database }

@@ -1,0 +1,237 @@
+//! Work inside FFmpeg's libraries, in a child process of this very program with limits.
+//!
+//! A C library can hang, crash or eat the machine on a stranger's bytes; in a child that is an outcome and not an
+//! accident. The parent says on standard input what to do, in one line of JSON, and reads lines from standard output:
+//! the answer, and before it the ranges of an object that the child wants to see, which it gives as plain bytes. So a
+//! child knows neither the store nor any secret: it inherits no environment either.
+//! The child is killed when its time is up, when the parent gives it up, and when the parent dies.
+
+mod serve;
+mod talk;
+
+pub use serve::serve;
+pub use talk::ObjectError;
+
+use domain::retry::{Classify, Fault};
+use domain::segment::Track;
+use media::readback::RangedReader;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+use thiserror::Error;
+
+/// The hidden command of the program that runs [`serve`].
+pub const COMMAND: &str = "child";
+
+/// What a child can do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Copy the packets of each track, whose pieces are files, into one MP4 with its index first.
+    Mux {
+        /// Initialization section and segments of each track, in order.
+        tracks: Vec<(Track, Vec<PathBuf>)>,
+        /// The file to write.
+        out: PathBuf,
+    },
+    /// Decode the first key frame of a file, some more at equal distances, and its end.
+    DecodeSamples {
+        /// The file.
+        file: PathBuf,
+        /// How many between beginning and end.
+        samples: u32,
+    },
+    /// The same of an object whose ranges the parent gives.
+    DecodeObject {
+        /// Its length.
+        size_bytes: u64,
+        /// How many between beginning and end.
+        samples: u32,
+    },
+}
+
+/// What was muxed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Muxed {
+    /// Length of the file.
+    pub bytes: u64,
+    /// The tracks in the order of the file.
+    pub tracks: Vec<MuxedTrack>,
+}
+
+/// One track of it; times in units of `timescale` per second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuxedTrack {
+    /// The track.
+    pub track: Track,
+    /// Packets copied.
+    pub packets: u64,
+    /// Units per second.
+    pub timescale: u32,
+    /// First presented moment.
+    pub start: i64,
+    /// End of the last presented packet.
+    pub end: i64,
+}
+
+/// What was decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoded {
+    /// Packets read.
+    pub packets: u64,
+    /// Frames that came out.
+    pub frames: u64,
+}
+
+/// Why a child did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Nobody said which program has the hidden command.
+    #[error("no program for child processes is known; run Spool by its own binary, or name one with child::introduce")]
+    Unknown,
+    /// It could not be started, or talked to.
+    #[error("{operation} child process")]
+    Start {
+        /// What was tried.
+        operation: &'static str,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ended without an answer: the library crashed, or a limit was reached.
+    #[error("child process ended with {status}")]
+    Died {
+        /// How, for a person.
+        status: String,
+    },
+    /// It was killed because its time was up.
+    #[error("child process took longer than {} s", bound.as_secs())]
+    TimedOut {
+        /// Its time.
+        bound: Duration,
+    },
+    /// The library refused the input; the text is for a person.
+    #[error("{why}")]
+    Refused {
+        /// What the library said.
+        why: String,
+    },
+    /// It answered something that is no answer.
+    #[error("answer of the child process cannot be read")]
+    Answer(#[source] serde_json::Error),
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            // A crash may be the machine's; the engine's crash cap convicts what crashes every time.
+            Error::Start { .. } | Error::Died { .. } | Error::TimedOut { .. } => Fault::Transient,
+            Error::Refused { .. } | Error::Answer(_) => Fault::Permanent,
+            // Another worker has one.
+            Error::Unknown => Fault::NotYet,
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Error::Unknown | Error::Start { .. } | Error::Answer(_) => "child",
+            Error::Died { .. } => "child-crash",
+            Error::TimedOut { .. } => "child-timeout",
+            Error::Refused { .. } => "libavformat",
+        }
+    }
+}
+
+/// What a child says, a line each: any number of reads, then how it ended.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Said<T> {
+    Read { at: u64, len: u64 },
+    Done(T),
+    Refused(String),
+}
+
+static PROGRAM: OnceLock<Program> = OnceLock::new();
+
+/// Says once, at start, which program has the hidden command: only whoever was started can know. Said again, the first
+/// word stands.
+pub fn introduce(program: Program) {
+    let _ = PROGRAM.set(program);
+}
+
+/// The program that was introduced.
+///
+/// # Errors
+/// [`Error::Unknown`] when none was.
+pub fn program() -> Result<&'static Program, Error> {
+    PROGRAM.get().ok_or(Error::Unknown)
+}
+
+/// A program that has the hidden command [`COMMAND`].
+#[derive(Debug, Clone)]
+pub struct Program(PathBuf);
+
+impl Program {
+    /// This very program: on Linux the file that is running even when another version has taken its name meanwhile, so
+    /// that parent and child speak the same language.
+    ///
+    /// # Errors
+    /// The system does not tell where it lies.
+    pub fn this() -> Result<Program, Error> {
+        let running = Path::new("/proc/self/exe");
+        if running.exists() {
+            return Ok(Program(running.to_owned()));
+        }
+        let path = std::env::current_exe().map_err(|source| Error::Start { operation: "find program of", source })?;
+        Ok(Program(path))
+    }
+
+    /// What to start.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Another one; for tests, whose own program has no commands.
+    pub fn at(path: PathBuf) -> Program {
+        Program(path)
+    }
+
+    /// Muxes through libavformat.
+    ///
+    /// # Errors
+    /// See [`enum@Error`]; a file that was begun is gone.
+    pub async fn mux(&self, tracks: Vec<(Track, Vec<PathBuf>)>, out: PathBuf, bound: Duration) -> Result<Muxed, Error> {
+        let muxed = talk::ask(self, &Work::Mux { tracks, out: out.clone() }, bound).await;
+        if muxed.is_err() {
+            // A child that was killed could not remove what it had begun.
+            let _ = tokio::fs::remove_file(&out).await;
+        }
+        muxed
+    }
+
+    /// Decodes samples of a file.
+    ///
+    /// # Errors
+    /// See [`enum@Error`]; [`Error::Refused`] says what is damaged.
+    pub async fn decode_samples(&self, file: PathBuf, samples: u32, bound: Duration) -> Result<Decoded, Error> {
+        talk::ask(self, &Work::DecodeSamples { file, samples }, bound).await
+    }
+
+    /// Decodes samples of an object of `size_bytes` bytes, whose ranges `reader` gives: a few for each sample.
+    ///
+    /// # Errors
+    /// See [`ObjectError`]: what the reader says is told apart from what the child finds.
+    pub async fn decode_object<R: RangedReader>(
+        &self,
+        reader: &R,
+        size_bytes: u64,
+        samples: u32,
+        bound: Duration,
+    ) -> Result<Decoded, ObjectError<R::Error>> {
+        talk::about(self, &Work::DecodeObject { size_bytes, samples }, reader, size_bytes, bound).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

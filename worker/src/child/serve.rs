@@ -1,0 +1,88 @@
+//! The child's side: reads what to do, does it within limits, answers.
+
+use super::{Decoded, Muxed, MuxedTrack, Said, Work};
+use domain::segment::Track;
+use media::ff::ahead::Ahead;
+use media::ff::{Error, decode, oracle};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use serde::Serialize;
+use std::io::{BufRead as _, Read as _, Write as _, stdin, stdout};
+use std::path::{Path, PathBuf};
+
+/// Address space of a child: FFmpeg's libraries and a thread for each decoder take about 300 MiB of it, a moov of a day of
+/// recording 600 MiB.
+const MEMORY_BYTES_MAX: u64 = 2 << 30;
+
+/// Longest request: paths of two tracks of the longest recording.
+const REQUEST_BYTES_MAX: u64 = 64 << 20;
+
+/// Does what the parent asks for on standard input.
+///
+/// # Errors
+/// The limits cannot be set, or the parent cannot be talked to.
+pub fn serve() -> std::io::Result<()> {
+    limit()?;
+    let mut request = Vec::new();
+    stdin().lock().take(REQUEST_BYTES_MAX).read_until(b'\n', &mut request)?;
+    match serde_json::from_slice(&request)? {
+        Work::Mux { tracks, out } => end(mux(tracks, &out)),
+        Work::DecodeSamples { file, samples } => end(decode::check_samples(&file, samples).map(decoded)),
+        Work::DecodeObject { size_bytes, samples } => {
+            let object = Ahead::new(size_bytes, fetch);
+            end(decode::check_samples_of("the result", object, samples).map(decoded))
+        }
+    }
+}
+
+fn limit() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let most = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    setrlimit(Resource::As, most(MEMORY_BYTES_MAX))?;
+    // The bytes of a recording do not belong into a core file.
+    setrlimit(Resource::Core, most(0))?;
+    Ok(())
+}
+
+/// Asks the parent for a range of the object. A parent that cannot give it gives this process up.
+fn fetch(at: u64, len: u64) -> std::io::Result<Vec<u8>> {
+    say(&Said::<()>::Read { at, len })?;
+    let mut bytes = vec![0; usize::try_from(len).map_err(std::io::Error::other)?];
+    // An end of the pipe must not look like the end of the object.
+    stdin().lock().read_exact(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}
+
+fn end<T: Serialize>(result: Result<T, Error>) -> std::io::Result<()> {
+    say(&match result {
+        Ok(answer) => Said::Done(answer),
+        Err(error) => Said::Refused(chain(&error)),
+    })
+}
+
+fn say<T: Serialize>(said: &Said<T>) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(said)?;
+    line.push(b'\n');
+    let mut stdout = stdout().lock();
+    stdout.write_all(&line)?;
+    stdout.flush()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn mux(tracks: Vec<(Track, Vec<PathBuf>)>, out: &Path) -> Result<Muxed, Error> {
+    let inputs = tracks.into_iter().map(|(track, paths)| oracle::TrackInput::files(track, paths)).collect();
+    let report = oracle::mux(inputs, out)?;
+    let track = |track: oracle::TrackReport| {
+        let oracle::TrackReport { track, packets, timescale, start, end, .. } = track;
+        MuxedTrack { track, packets, timescale, start, end }
+    };
+    Ok(Muxed { bytes: report.bytes, tracks: report.tracks.into_iter().map(track).collect() })
+}
+
+fn decoded(found: decode::Decoded) -> Decoded {
+    Decoded { packets: found.packets, frames: found.frames }
+}

@@ -1,0 +1,123 @@
+use super::*;
+use bytes::Bytes;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+fn program(script: &str) -> (tempfile::TempDir, Program) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("program");
+    std::fs::write(&path, format!("#!/bin/sh\nread -r request\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, Program::at(path))
+}
+
+async fn fate(script: &str, bound: Duration) -> Result<Decoded, Error> {
+    let (_folder, program) = program(script);
+    program.decode_samples("x.mp4".into(), 3, bound).await
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn every_end_of_a_child_has_a_name() {
+    let done = fate(r#"echo '{"done": {"packets": 5, "frames": 4}}'"#, LONG).await.unwrap();
+    assert_eq!(done, Decoded { packets: 5, frames: 4 });
+    let class = |result: Result<Decoded, Error>| result.unwrap_err().class();
+    assert_eq!(class(fate(r#"echo '{"refused": "no"}'"#, LONG).await), "libavformat");
+    assert_eq!(class(fate("kill -SEGV $$", LONG).await), "child-crash");
+    assert_eq!(class(fate("exit 3", LONG).await), "child-crash");
+    assert_eq!(class(fate("echo nonsense", LONG).await), "child");
+    assert_eq!(class(fate("exit 0", LONG).await), "child");
+    assert_eq!(class(fate("exec sleep 60", Duration::from_millis(100)).await), "child-timeout");
+    let nowhere = Program::at("/nowhere/program".into());
+    assert_eq!(class(nowhere.decode_samples("x".into(), 1, LONG).await), "child");
+}
+
+/// Ten bytes; the third look fails.
+#[derive(Default)]
+struct Ten(AtomicU32);
+
+#[derive(Debug, Error)]
+#[error("the store is away")]
+struct Away;
+
+impl Classify for Away {
+    fn fault(&self) -> Fault {
+        Fault::Transient
+    }
+
+    fn class(&self) -> &'static str {
+        "storage"
+    }
+}
+
+impl RangedReader for Ten {
+    type Error = Away;
+
+    async fn read(&self, at: u64, len: u64) -> Result<Bytes, Away> {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Ok(Bytes::from_static(b"0123456789").slice(at as usize..(at + len) as usize)),
+            _ => Err(Away),
+        }
+    }
+}
+
+async fn about_ten(script: &str) -> Result<Decoded, ObjectError<Away>> {
+    let (_folder, program) = program(script);
+    program.decode_object(&Ten::default(), 10, 3, LONG).await
+}
+
+#[tokio::test]
+async fn child_is_given_the_ranges_it_asks_for() {
+    let script = r#"
+        echo '{"read": {"at": 2, "len": 3}}'
+        one=$(dd bs=1 count=3 2>/dev/null)
+        echo '{"read": {"at": 9, "len": 1}}'
+        two=$(dd bs=1 count=1 2>/dev/null)
+        [ "$one" = 234 ] && [ "$two" = 9 ] && echo '{"done": {"packets": 5, "frames": 4}}'"#;
+    assert_eq!(about_ten(script).await.unwrap(), Decoded { packets: 5, frames: 4 });
+}
+
+#[tokio::test]
+async fn store_that_fails_under_a_child_is_no_damage() {
+    let read = r#"echo '{"read": {"at": 0, "len": 1}}'; dd bs=1 count=1 2>/dev/null >&2;"#;
+    let error = about_ten(&format!("{read} {read} {read} exec sleep 60")).await.unwrap_err();
+    assert!(matches!(error, ObjectError::Read(_)), "{error}");
+    assert_eq!((error.fault(), error.class()), (Fault::Transient, "storage"));
+    // What is outside the object is not asked for by a sound demuxer.
+    for range in [r#""at": 10, "len": 1"#, r#""at": 18446744073709551615, "len": 2"#, r#""at": 0, "len": 11"#] {
+        let error = about_ten(&format!("echo '{{\"read\": {{{range}}}}}'; exec sleep 60")).await.unwrap_err();
+        assert_eq!((error.fault(), error.class()), (Fault::Permanent, "libavformat"), "{range}");
+    }
+}
+
+/// What decodes a stranger's bytes has no password to lose.
+#[tokio::test]
+async fn child_inherits_no_environment() {
+    // A shell sets a few by itself.
+    let script = r#"
+        env | grep -v -E '^(PWD|OLDPWD|SHLVL|_|LD_LIBRARY_PATH|DYLD_.*)=' >&2 && kill -ABRT $$
+        echo '{"done": {"packets": 0, "frames": 0}}'"#;
+    assert!(fate(script, LONG).await.is_ok());
+}
+
+#[tokio::test]
+async fn child_dies_with_the_attempt_that_is_dropped() {
+    let (folder, program) = program("echo $$ > \"${0}.pid\"; exec sleep 600");
+    let pid_file = folder.path().join("program.pid");
+    let looking = tokio::spawn(async move { program.decode_object(&Ten::default(), 10, 3, LONG).await });
+    let pid = loop {
+        match std::fs::read_to_string(&pid_file) {
+            Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    looking.abort();
+    assert!(looking.await.unwrap_err().is_cancelled());
+    let alive = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let begun = std::time::Instant::now();
+    while alive() {
+        assert!(begun.elapsed() < LONG, "the child lives on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
