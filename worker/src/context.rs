@@ -68,7 +68,8 @@ impl Error {
     pub fn is_configuration(&self) -> bool {
         match self {
             Error::Missing { .. } | Error::Schema { .. } => true,
-            Error::Storage(storage::Error::Refused { .. }) | Error::Staging(staging::Error::Foreign { .. }) => true,
+            Error::Storage(storage::Error::Refused { .. } | storage::Error::NoBucket { .. })
+            | Error::Staging(staging::Error::Foreign { .. }) => true,
             Error::Database(_) | Error::Migration(_) | Error::Storage(_) | Error::Staging(_) => false,
         }
     }
@@ -83,8 +84,11 @@ impl Context {
         let db = open_database(&config).await?;
         let clock = Clock::read(&db).await.map_err(Error::Database)?;
         let store = Store::open(&config.storage).await.map_err(Error::Storage)?;
-        store.check().await.map_err(Error::Storage)?;
-        let staging = Staging::open(&config.staging, &db).await.map_err(Error::Staging)?;
+        let checked = store.check().await.map_err(Error::Storage)?;
+        if checked.ignores_conditions {
+            tracing::warn!("the store ignores conditions; nothing rests on them");
+        }
+        let staging = Staging::open(&config.staging, &store, &db).await.map_err(Error::Staging)?;
         let (bell, metrics) = (Bell::new(&db), Metrics::new());
         Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics })
     }

@@ -177,16 +177,25 @@ async fn store(config: &Config) -> Finding {
     };
     let checked = async {
         let store = Store::open(&config.storage).await?;
-        store.check().await
+        store.check_all().await
     };
     match checked.await {
-        Ok(()) if config.storage.service == Service::Memory => {
+        Ok(_) if config.storage.service == Service::Memory => {
             warn("storage", place, "set storage.service to fs or s3 for anything but tests")
         }
-        Ok(()) => ok("storage", format!("{place}: wrote, found, read, listed and deleted a probe object")),
+        Ok(checked) if checked.ignores_conditions => {
+            let found =
+                format!("{place}: works, but the server ignores conditions: it wrote over what it was told to keep");
+            warn("storage", found, "none is needed: nothing rests on conditions, every object has a key of its own")
+        }
+        Ok(checked) => {
+            let presigned = if checked.presigns { ", also through presigned URLs" } else { "" };
+            let did = "wrote, found, read, listed, copied and deleted objects of its own";
+            ok("storage", format!("{place}: {did}{presigned}"))
+        }
         Err(error) => {
             let exit = if error.fault() == Fault::Transient { Exit::Unreachable } else { Exit::Configuration };
-            let cure = "see the section [storage] of config.toml: address, bucket, keys and their rights";
+            let cure = error.cure();
             fail("storage", exit, format!("{place}: {}", sentence(&error.into())), cure)
         }
     }

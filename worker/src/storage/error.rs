@@ -76,6 +76,36 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no such bucket.
+    #[error("{op} {key}: no such bucket, see storage.bucket")]
+    NoBucket {
+        /// What was asked.
+        op: Op,
+        /// Of which object or prefix.
+        key: String,
+        /// What the store said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store said that it did what it did not do.
+    #[error("check store {key}: {what}")]
+    Broken {
+        /// Prefix of the objects of the self-test.
+        key: String,
+        /// What was found.
+        what: &'static str,
+    },
+    /// The address that clients reach does not do what the internal one does.
+    #[error("check store {key}: {method} through storage.public_endpoint")]
+    Public {
+        /// Of the presigned request.
+        method: String,
+        /// Prefix of the objects of the self-test.
+        key: String,
+        /// What was answered.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An object has another length than expected.
     #[error("{op} {key}: {found} bytes instead of {expected}")]
     Short {
@@ -106,7 +136,9 @@ impl Error {
         let key = key.to_owned();
         match source.kind() {
             ErrorKind::NotFound => Error::NotFound { op, key },
-            ErrorKind::PermissionDenied | ErrorKind::ConfigInvalid | ErrorKind::Unsupported => {
+            // Opening apart, the client says so of a server that does not know the bucket.
+            ErrorKind::ConfigInvalid => Error::NoBucket { op, key, source: Box::new(source) },
+            ErrorKind::PermissionDenied | ErrorKind::Unsupported => {
                 Error::Refused { op, key, source: Box::new(source) }
             }
             _ => Error::Unavailable { op, key, source: Box::new(source) },
@@ -133,9 +165,13 @@ impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
             Error::Unavailable { .. } => Fault::Transient,
-            Error::NotFound { .. } | Error::Refused { .. } | Error::Short { .. } | Error::Source { .. } => {
-                Fault::Permanent
-            }
+            Error::NotFound { .. }
+            | Error::Refused { .. }
+            | Error::NoBucket { .. }
+            | Error::Broken { .. }
+            | Error::Public { .. }
+            | Error::Short { .. }
+            | Error::Source { .. } => Fault::Permanent,
         }
     }
 

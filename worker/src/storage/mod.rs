@@ -4,20 +4,27 @@
 //! takes longer belongs to the queue. It knows keys as text that `domain::key` built, and nothing of recordings.
 //! No correctness rests on conditional writes: servers ignore them without an error.
 
+mod check;
 mod copy;
 mod error;
+mod faults;
+mod folder;
 mod open;
 mod presign;
 mod writer;
 
+pub use check::Checked;
 pub use error::{Error, Op};
+pub use faults::{Call, Fault, Faults};
 pub use open::{Addressing, Config, Identity, Service};
 pub use presign::Presigned;
 pub(crate) use presign::TTL_MAX as PRESIGN_TTL_MAX;
 pub use writer::ObjectWriter;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use domain::id::Sha256;
+use folder::{Folder, Held};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -48,7 +55,7 @@ pub struct Store {
 #[derive(Debug, Clone)]
 enum Place {
     /// A folder: a new object's name must be synced too.
-    Folder(PathBuf),
+    Folder(Folder),
     /// A bucket of a server, and what signs URLs for it.
     Bucket(Arc<presign::Presigner>),
     /// Memory of this process.
@@ -73,6 +80,8 @@ pub struct Listed {
     pub size_bytes: u64,
     /// Entity tag, where the store has one.
     pub etag: Option<String>,
+    /// When it was written, by the store's clock, where the store tells.
+    pub modified_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -81,24 +90,15 @@ impl Store {
     /// # Errors
     /// The settings cannot be used, or the folder cannot be made.
     pub async fn open(config: &Config) -> Result<Store, Error> {
-        open::open(config).await
+        open::open(config, None).await
     }
 
-    /// Writes, finds, reads and deletes a probe object, so that a wrong setting shows at start and not at the first
-    /// segment.
+    /// The same for tests of failure: calls below the timeouts and retries meet `faults` and are counted.
     ///
     /// # Errors
-    /// The first step that fails.
-    pub async fn check(&self) -> Result<(), Error> {
-        let prefix = format!(".probe/{}/", uuid::Uuid::new_v4());
-        let key = format!("{prefix}probe");
-        let bytes = Bytes::from_static(b"spool");
-        self.put(&key, bytes.clone()).await?;
-        let found = self.get_range(&key, 1..5).await? == bytes.slice(1..)
-            && self.stat(&key).await?.is_some_and(|meta| meta.size_bytes == 5)
-            && self.list(&prefix).await?.page(2).await?.iter().any(|listed| listed.key == key);
-        self.delete(std::slice::from_ref(&key)).await?;
-        if found { Ok(()) } else { Err(Error::Short { op: Op::Check, key, expected: 5, found: 0 }) }
+    /// As [`Store::open`].
+    pub async fn open_with(config: &Config, faults: &Faults) -> Result<Store, Error> {
+        open::open(config, Some(faults)).await
     }
 
     /// The whole object.
@@ -148,6 +148,7 @@ impl Store {
     /// [`Error::Short`] when the store holds another length afterwards.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<Meta, Error> {
         let size_bytes = bytes.len() as u64;
+        let _held = self.hold(key).await?;
         let written = self.op.write(key, bytes).await.map_err(|source| Error::of(Op::Put, key, source))?;
         self.written(key, size_bytes, &written).await
     }
@@ -241,7 +242,7 @@ impl Store {
     /// Where an object lies as a file, when the store is a folder: for a child process that reads files only.
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {
         match &self.place {
-            Place::Folder(root) => Some(root.join(key)),
+            Place::Folder(folder) => Some(folder.path(key)),
             Place::Bucket(_) | Place::Memory => None,
         }
     }
@@ -278,34 +279,33 @@ impl Store {
         for batch in keys.chunks(DELETE_BATCH) {
             let first = batch.first().map_or("", String::as_str);
             self.op.delete_iter(batch.iter().cloned()).await.map_err(|source| Error::of(Op::Delete, first, source))?;
+            if let Place::Folder(folder) = &self.place {
+                folder.prune(batch).await;
+            }
         }
         Ok(())
+    }
+
+    /// Until it is dropped, an object can be given its name.
+    async fn hold(&self, key: &str) -> Result<Option<Held>, Error> {
+        match &self.place {
+            Place::Folder(folder) => folder.hold(key).await.map(Some),
+            Place::Bucket(_) | Place::Memory => Ok(None),
+        }
     }
 
     /// Checks what a finished write left, and makes its name as durable as its bytes.
     async fn written(&self, key: &str, expected: u64, written: &opendal::Metadata) -> Result<Meta, Error> {
         // A server's answer to a write need not tell the length; a folder's does.
-        if let Place::Folder(root) = &self.place {
+        if let Place::Folder(folder) = &self.place {
             if written.content_length() != expected {
                 let found = written.content_length();
                 return Err(Error::Short { op: Op::Put, key: key.to_owned(), expected, found });
             }
-            sync_names(root.clone(), key).await?;
+            folder.sync_names(key).await?;
         }
         Ok(Meta { size_bytes: expected, etag: written.etag().map(str::to_owned) })
     }
-}
-
-/// Syncs every folder between the object and the root: a rename is durable only when the folder it happened in is, and
-/// so is a folder that was made on the way.
-async fn sync_names(root: PathBuf, key: &str) -> Result<(), Error> {
-    let path = root.join(key);
-    let sync = move || {
-        let mut folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
-        folders.try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
-    };
-    let synced = tokio::task::spawn_blocking(sync).await.expect("syncing a folder does not panic");
-    synced.map_err(|source| Error::of_io(Op::Put, key, source))
 }
 
 /// Reads up to `limit` bytes; fewer only at the end.
@@ -340,7 +340,8 @@ impl Listing {
             let beside = self.prefix.is_empty() && entry.path().starts_with(open::ASIDE);
             if entry.metadata().is_file() && !beside {
                 let Meta { size_bytes, etag } = meta_of(entry.metadata());
-                page.push(Listed { key: entry.path().to_owned(), size_bytes, etag });
+                let modified_at = entry.metadata().last_modified().map(|at| std::time::SystemTime::from(at).into());
+                page.push(Listed { key: entry.path().to_owned(), size_bytes, etag, modified_at });
             }
         }
         Ok(page)

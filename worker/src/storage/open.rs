@@ -1,7 +1,8 @@
 //! Opens the store that the settings name, with its layers.
 
+use super::folder::{Folder, LOCK};
 use super::presign::Presigner;
-use super::{Error, Op, Place, Store};
+use super::{Error, Faults, Op, Place, Store};
 use crate::config::Secret;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{HttpTransporter, Operator, services};
@@ -144,10 +145,14 @@ pub(super) fn credentials(config: &Config) -> ProvideCredentialChain<Credential>
     }
 }
 
-pub(super) async fn open(config: &Config) -> Result<Store, Error> {
+pub(super) async fn open(config: &Config, faults: Option<&Faults>) -> Result<Store, Error> {
     let timeout = TimeoutLayer::new().with_timeout(config.timeout).with_io_timeout(config.io_timeout);
     let patient = timeout.clone().with_io_timeout(config.io_timeout.max(LARGE_MAX));
     let refused = |source| Error::Refused { op: Op::Open, key: config.root.clone(), source: Box::new(source) };
+    let bare = |op: Operator| match faults {
+        Some(faults) => op.layer(faults.clone()),
+        None => op,
+    };
     match config.service {
         Service::Fs => {
             let root = folder(Path::new(&config.root)).await?;
@@ -155,8 +160,12 @@ pub(super) async fn open(config: &Config) -> Result<Store, Error> {
                 .root(&root.to_string_lossy())
                 .atomic_write_dir(&root.join(ASIDE).to_string_lossy());
             // No retries in a folder: a write that was cut in the middle cannot be repeated on the same file.
-            let op = Operator::new(builder).map_err(refused)?;
-            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Folder(root) })
+            let op = bare(Operator::new(builder).map_err(refused)?);
+            Ok(Store {
+                large: op.clone().layer(patient),
+                op: op.layer(timeout),
+                place: Place::Folder(Folder::new(root)),
+            })
         }
         Service::S3 => {
             // The HTTP client takes the process's provider of cryptography; another part may have set it before.
@@ -166,13 +175,13 @@ pub(super) async fn open(config: &Config) -> Result<Store, Error> {
             // Timeout inside retry: each try has its own, and three of them bound the request.
             let retry = RetryLayer::new().with_jitter().with_max_times(config.tries_max.saturating_sub(1) as usize);
             let retry = retry.with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_millis(500));
-            let op = Operator::new(s3(config)).map_err(refused)?;
+            let op = bare(Operator::new(s3(config)).map_err(refused)?);
             let large = op.clone().layer(patient).layer(retry.clone());
             let place = Place::Bucket(Arc::new(Presigner::new(config)));
             Ok(Store { large, op: op.layer(timeout).layer(retry), place })
         }
         Service::Memory => {
-            let op = Operator::new(services::Memory::default()).map_err(refused)?;
+            let op = bare(Operator::new(services::Memory::default()).map_err(refused)?);
             Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Memory })
         }
     }
@@ -204,7 +213,10 @@ async fn folder(root: &Path) -> Result<PathBuf, Error> {
         let modified = entry.metadata().await.and_then(|meta| meta.modified());
         let old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ASIDE_AGE_MAX));
         // Another process may take it away at the same moment.
-        if old && let Err(error) = tokio::fs::remove_file(entry.path()).await {
+        if old
+            && entry.file_name() != LOCK
+            && let Err(error) = tokio::fs::remove_file(entry.path()).await
+        {
             tracing::debug!(error = %error, "old file aside not removed");
         }
     }

@@ -37,6 +37,8 @@ impl ObjectWriter {
     /// # Errors
     /// The store could not finish it; nothing appears then.
     pub async fn close(mut self) -> Result<Meta, Error> {
+        // The folder of the key may have been emptied and taken away since the writer was begun.
+        let _held = self.store.hold(&self.key).await?;
         let mut writer = self.writer.take().expect("a writer is there until it is closed");
         match writer.close().await {
             Ok(written) => self.store.written(&self.key, self.size_bytes, &written).await,

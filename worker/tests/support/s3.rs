@@ -220,7 +220,8 @@ fn request<T>(input: T) -> S3Request<T> {
     }
 }
 
-/// s3s-fs with two things put right: a copy appears whole, and what does not match its checksum does not appear.
+/// s3s-fs with three things put right: a copy appears whole, what does not match its checksum does not appear, and what
+/// other keys begin with is no object.
 struct Served {
     files: FileSystem,
     folder: PathBuf,
@@ -243,10 +244,21 @@ macro_rules! hand_on {
                 self.files.$name(req).await
             })*
 
+            async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+                self.count("GetObject");
+                self.refuse_prefix(&req.input.bucket, &req.input.key)?;
+                self.files.get_object(req).await
+            }
+
+            async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+                self.count("HeadObject");
+                self.refuse_prefix(&req.input.bucket, &req.input.key)?;
+                self.files.head_object(req).await
+            }
+
             async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
                 self.count("PutObject");
-                // Keys of ours have no part that leads out of the bucket.
-                let at = self.folder.join(&req.input.bucket).join(&req.input.key);
+                let at = self.path(&req.input.bucket, &req.input.key);
                 let put = self.files.put_object(req).await;
                 if put.as_ref().is_err_and(|error| *error.code() == S3ErrorCode::BadDigest) {
                     let _ = std::fs::remove_file(at);
@@ -263,8 +275,6 @@ macro_rules! hand_on {
 }
 
 hand_on! {
-    get_object: GetObjectInput -> GetObjectOutput, "GetObject";
-    head_object: HeadObjectInput -> HeadObjectOutput, "HeadObject";
     head_bucket: HeadBucketInput -> HeadBucketOutput, "HeadBucket";
     list_objects_v2: ListObjectsV2Input -> ListObjectsV2Output, "ListObjectsV2";
     delete_object: DeleteObjectInput -> DeleteObjectOutput, "DeleteObject";
@@ -278,6 +288,16 @@ hand_on! {
 }
 
 impl Served {
+    /// Where an object lies; keys of ours have no part that leads out of the bucket.
+    fn path(&self, bucket: &str, key: &str) -> PathBuf {
+        self.folder.join(bucket).join(key)
+    }
+
+    /// What other keys begin with is no object.
+    fn refuse_prefix(&self, bucket: &str, key: &str) -> S3Result<()> {
+        if self.path(bucket, key).is_dir() { Err(s3_error!(NoSuchKey)) } else { Ok(()) }
+    }
+
     /// Copies as S3 does: the object is there whole or not at all. The server's own copy writes over the target while
     /// others read it.
     async fn copy_whole(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
