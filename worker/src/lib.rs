@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod auth;
+pub mod bucket;
 pub mod child;
 pub mod clock;
 pub mod config;

@@ -9,6 +9,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub recording_id: String,
     pub looked_at: Option<DateTimeUtc>,
+    pub hastened_at: Option<DateTimeUtc>,
     pub newest_at: Option<DateTimeUtc>,
     #[sea_orm(column_type = "Text", nullable)]
     pub manifest_stamp: Option<String>,

@@ -39,6 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// How a recording goes on and ends.
     pub live: Live,
+    /// Looking into buckets that other uploaders write.
+    pub bucket: crate::bucket::Config,
     /// Deleting what was kept only for the result.
     pub cleanup: Cleanup,
     /// How long things are kept.
@@ -97,6 +99,7 @@ impl Config {
             ("http.request_timeout", self.http.request_timeout),
             ("limits.presign_ttl", self.limits.presign_ttl),
             ("limits.segment_duration", self.limits.segment_duration),
+            ("bucket.look_min", self.bucket.look_min),
             ("live.silence_after", self.live.silence_after),
             ("queue.heartbeat", self.queue.heartbeat),
             ("queue.poll", self.queue.poll),
@@ -112,6 +115,7 @@ impl Config {
             ("http.puts_max", self.http.puts_max),
             ("limits.puts_per_recording", self.limits.puts_per_recording),
             ("limits.puts_per_second", self.limits.puts_per_second),
+            ("bucket.reads_max", self.bucket.reads_max),
             ("mux.read_ahead", self.mux.read_ahead),
         ] {
             if number == 0 {

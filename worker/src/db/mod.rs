@@ -4,6 +4,7 @@
 //! out as compare-and-set. Lock order everywhere: the recording's row, then rows of jobs. No function here waits for
 //! anything but the database.
 
+pub mod bucket;
 pub mod events;
 pub mod listing;
 pub mod liveness;

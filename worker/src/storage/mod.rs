@@ -4,6 +4,7 @@
 //! takes longer belongs to the queue. It knows keys as text that `domain::key` built, and nothing of recordings.
 //! No correctness rests on conditional writes: servers ignore them without an error.
 
+mod after;
 mod check;
 mod copy;
 mod error;
@@ -36,7 +37,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// memory, large enough for S3's least part of 5 MiB.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// Piece in which a stored object is streamed to a client: two are in memory for each.
+/// Piece in which an object of a folder is streamed: two are in memory for each.
 const STREAM_BYTES: usize = 1 << 20;
 
 /// Keys deleted with one call; S3 takes 1000.
@@ -137,7 +138,10 @@ impl Store {
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
         let owned = key.to_owned();
-        let reader = self.op.reader_with(key).chunk(STREAM_BYTES).await.map_err(|e| Error::of(Op::Get, key, e))?;
+        let reading = self.op.reader_with(key);
+        // A server sends all of it as the answer to one request; each piece would be another one.
+        let reading = if matches!(self.place, Place::Bucket(_)) { reading } else { reading.chunk(STREAM_BYTES) };
+        let reader = reading.await.map_err(|e| Error::of(Op::Get, key, e))?;
         let stream = reader.into_bytes_stream(range).await.map_err(|e| Error::of(Op::Get, key, e))?;
         Ok(stream.map_err(move |source| Error::of_io(Op::Get, &owned, source)))
     }

@@ -1,5 +1,6 @@
 //! Ends an attempt in the transaction that has looked once more.
 
+use super::bucket::Looked;
 use super::{list, put_check, takes_segments};
 use crate::context::Context;
 use crate::db::{self, listing, recordings, segments};
@@ -7,7 +8,7 @@ use crate::jobs::{end_in, obsolete, unless_locked};
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
 use domain::job::Queue;
-use domain::recording::State;
+use domain::recording::{Source, State};
 use queue::{JobCtx, JobError, Outcome};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(super) async fn end(
     ctx: &JobCtx,
     id: &RecordingId,
     wait_until: Option<DateTime<Utc>>,
+    looked: Option<Looked>,
 ) -> Result<Outcome, JobError> {
     let tx = db::begin(&cx.db).await?;
     let recording = match unless_locked(recordings::lock(&tx, id).await)? {
@@ -28,7 +30,8 @@ pub(super) async fn end(
         Ok(_) => return Ok(obsolete()),
         Err(later) => return Ok(later),
     };
-    if !segments::received(&tx, id, 1).await?.is_empty() {
+    let misses_end = looked.is_some_and(|looked| looked.misses_end(&recording));
+    if misses_end || !segments::received(&tx, id, 1).await?.is_empty() {
         return end_in(cx, ctx, tx, Outcome::Snooze(Duration::ZERO), &[]).await;
     }
     let mut ring: &[Queue] = &[];
@@ -40,11 +43,13 @@ pub(super) async fn end(
     // of the listing, and the manifest that says that it is complete.
     let listed = list::append(cx, &tx, id).await?;
     let frozen_at = listing::frozen_at(&tx, id, recording.plan_version).await?;
-    let unsaid = !recording.provisional && frozen_at.is_some_and(|at| recording.manifest_at < Some(at));
+    let ours = recording.source == Source::Spool;
+    let unsaid = ours && !recording.provisional && frozen_at.is_some_and(|at| recording.manifest_at < Some(at));
     if listed.more || unsaid {
         return end_in(cx, ctx, tx, Outcome::Snooze(Duration::ZERO), ring).await;
     }
-    let wait_until = [wait_until, listed.wait_until].into_iter().flatten().min();
+    let next_look = looked.and_then(|looked| looked.next_at);
+    let wait_until = [wait_until, listed.wait_until, next_look].into_iter().flatten().min();
     let wait = wait_until.map(|until| (until - recording.now).to_std().unwrap_or_default());
     let outcome = wait.map_or(Outcome::Completed, Outcome::Snooze);
     end_in(cx, ctx, tx, outcome, ring).await

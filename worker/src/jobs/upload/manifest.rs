@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
 use domain::key::Keys;
 use domain::manifest::{Manifest, VERSION};
+use domain::recording::Source;
 use domain::retry::Fault;
 use domain::segment::Track;
 use queue::{JobCtx, JobError};
@@ -16,6 +17,10 @@ use queue::{JobCtx, JobError};
 /// be due.
 pub(super) async fn write(cx: &Context, ctx: &JobCtx, id: &RecordingId) -> Result<Option<DateTime<Utc>>, JobError> {
     let Some(recording) = recordings::get(&cx.db, id).await?.filter(takes_segments) else { return Ok(None) };
+    if recording.source == Source::Bucket {
+        // It is the other uploader's, who goes on rewriting it.
+        return Ok(None);
+    }
     let frozen_at = listing::frozen_at(&cx.db, id, recording.plan_version).await?;
     let complete = frozen_at.is_some() && !recording.provisional;
     let final_due = complete && recording.manifest_at < frozen_at;

@@ -1,0 +1,89 @@
+//! Recordings that another uploader writes straight into the bucket (`source: bucket`): that somebody looks.
+//!
+//! Nobody tells of such a segment, so the one `upload` job of the recording is also the one that looks: from the moment
+//! the recording is made until its plan is frozen it comes back by itself. What a look does is in `jobs/upload/bucket`,
+//! what it makes of what it finds in `domain::bucket`.
+
+use crate::context::Context;
+use crate::db::recordings::Recording;
+use crate::db::{self, bucket};
+use domain::bucket::Pace;
+use domain::id::{OwnerId, RecordingId};
+use domain::job::{Queue, Upload};
+use domain::recording::{Source, State};
+use queue::enqueue::{self, Enqueue};
+use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Looks into foreign buckets. Each field's reason stands in `config.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Time between two looks while new objects come.
+    #[serde(with = "humantime_serde")]
+    pub look_min: Duration,
+    /// Longest time between two looks while nothing comes.
+    #[serde(with = "humantime_serde")]
+    pub look_max: Duration,
+    /// The same after an end by silence, which may go on.
+    #[serde(with = "humantime_serde")]
+    pub provisional_look_max: Duration,
+    /// Objects of one recording read at once.
+    pub reads_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            look_min: Duration::from_secs(2),
+            look_max: Duration::from_secs(30),
+            provisional_look_max: Duration::from_secs(600),
+            reads_max: 32,
+        }
+    }
+}
+
+impl Config {
+    /// The bounds on the time between two looks.
+    pub fn pace(&self) -> Pace {
+        Pace { min: self.look_min, max: self.look_max, provisional_max: self.provisional_look_max }
+    }
+}
+
+/// Why nobody was sent to look.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The rows could not be read or written.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// The job could not be put in.
+    #[error(transparent)]
+    Enqueue(#[from] enqueue::Error),
+}
+
+/// Has the bucket looked at soon: at once if the next look was due later. Ring for [`Queue::Ingest`] after the commit.
+///
+/// # Errors
+/// The database's.
+pub async fn watch(db: &impl ConnectionTrait, id: &RecordingId, owner: &OwnerId) -> Result<(), enqueue::Error> {
+    Enqueue::of(&Upload { recording: id.clone() })?.owned_by(owner.as_str()).hastening().put(db).await?;
+    Ok(())
+}
+
+/// A viewer waits for something new of this recording: the bucket is looked at now, and at most once in `look_min` however
+/// many viewers ask. Costs one indexed statement, and nothing for a recording of another source or another state.
+///
+/// # Errors
+/// The database's. The viewer loses nothing but time: the next look is due anyway.
+pub async fn hasten(cx: &Context, recording: &Recording) -> Result<(), Error> {
+    if recording.source != Source::Bucket || recording.state != State::Live {
+        return Ok(());
+    }
+    if bucket::may_hasten(&cx.db, &recording.id, cx.config.bucket.look_min).await? {
+        watch(&cx.db, &recording.id, &recording.owner).await?;
+        cx.bell.ring(Queue::Ingest.as_str());
+    }
+    Ok(())
+}
