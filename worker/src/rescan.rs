@@ -1,21 +1,22 @@
-//! Staged bytes that no row knows, and rows whose bytes nobody waits for any more.
+//! Staged bytes that no row knows, and those that nobody waits for any more.
 //!
 //! A process may die between making bytes durable and committing their row, and a database may lose its last commits.
-//! Only a process that sees the staging folder can find such bytes, so this runs beside the `ingest` queue, at start and
-//! each minute. It decides nothing of its own: what it finds goes through the same decision as a body that just came in.
+//! Only a process that sees the staging folder can find what lies there, so the folder is looked through beside the
+//! `ingest` queue, at start and each minute; what lies in the object store is looked through by `sweep`. Neither decides
+//! anything of its own: what is found goes through the same decision as a body that just came in.
 
 use crate::accept::{self, Refusal};
 use crate::context::Context;
 use crate::db::recordings;
-use crate::db::segments::{self, Segment};
-use crate::staging::{Staged, Uri};
-use domain::id::Sha256;
+use crate::db::segments;
+use crate::staging::{Place, Staged, Uri};
+use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::key::Keys;
 use domain::recording::{Closed, admit};
 use domain::retry::{Classify, Fault};
 use domain::segment::{Name, State};
 use media::init::Init;
-use media::walk::{Limits, Walker};
+use media::walk::Walker;
 use sha2::Digest as _;
 use std::time::Duration;
 use thiserror::Error;
@@ -27,6 +28,14 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Younger bytes are those of a request that is about to commit their row.
 const AGE_MIN: Duration = Duration::from_secs(60);
+
+/// Younger objects are left alone. From an object's last byte to its row is a matter of seconds, and a request that takes
+/// longer finds its row put in by us, which is as good; but the age is told by the store's clock, and it must not be
+/// minutes ahead of what is being acknowledged now.
+pub const OBJECT_AGE_MIN: Duration = Duration::from_secs(5 * 60);
+
+/// Objects of one recording looked at in one go; after an outage as many may wait for their upload.
+const OBJECTS_MAX: usize = 1000;
 
 /// Piece in which staged bytes are read.
 const PIECE_BYTES: usize = 256 << 10;
@@ -91,8 +100,27 @@ pub async fn run(cx: &Context, stop: &CancellationToken) {
 /// # Errors
 /// The folder cannot be read.
 pub async fn scan(cx: &Context, age_min: Duration) -> Result<Vec<(Uri, Fate)>, Error> {
+    let waiting = cx.staging.scan().await?;
+    look_after_all(cx, waiting.into_iter().filter(|staged| staged.age >= age_min)).await
+}
+
+/// Looks after what lies in the object store below `.incoming` of one recording and has waited for `age_min`.
+///
+/// # Errors
+/// The store cannot list.
+pub async fn objects(
+    cx: &Context,
+    owner: &OwnerId,
+    recording: &RecordingId,
+    age_min: Duration,
+) -> Result<Vec<(Uri, Fate)>, Error> {
+    let listed = cx.staging.list(owner, recording, OBJECTS_MAX, cx.clock.now()).await?;
+    look_after_all(cx, listed.into_iter().filter(|staged| staged.age >= age_min)).await
+}
+
+async fn look_after_all(cx: &Context, found: impl Iterator<Item = Staged>) -> Result<Vec<(Uri, Fate)>, Error> {
     let mut fates = Vec::new();
-    for staged in cx.staging.scan().await?.into_iter().filter(|staged| staged.age >= age_min) {
+    for staged in found {
         match look_after(cx, &staged).await {
             Ok(fate) => fates.push((staged.uri, fate)),
             Err(error) => {
@@ -106,16 +134,21 @@ pub async fn scan(cx: &Context, age_min: Duration) -> Result<Vec<(Uri, Fate)>, E
 async fn look_after(cx: &Context, staged: &Staged) -> Result<Fate, Error> {
     let uri = &staged.uri;
     let row = segments::get(&cx.db, &uri.recording, uri.track, uri.name).await?;
-    match &row {
-        Some(Segment { row, staging_uri, .. }) if row.state == State::Received && row.sha256 == Some(uri.sha256) => {
-            debug_assert_eq!(staging_uri.as_deref(), Some(uri.to_string().as_str()));
-            return Ok(Fate::Awaited);
+    match row.as_ref().map(|row| row.row.state) {
+        Some(State::Received) => {
+            let theirs = row.as_ref().and_then(|row| row.staging_uri.as_deref()?.parse::<Uri>().ok());
+            match theirs {
+                Some(theirs) if theirs.is_same_upload(uri) => return Ok(Fate::Awaited),
+                // Two uploads of one name at once, and the process of the second died.
+                Some(theirs) if cx.staging.contains(&theirs).await? => {
+                    return remove(cx, uri, "the row has others").await;
+                }
+                Some(_) | None => {}
+            }
         }
         // The process died between the commit and the removal.
-        Some(Segment { row, .. }) if row.state == State::Stored && row.sha256 == Some(uri.sha256) => {
-            return remove(cx, uri, "the store has them").await;
-        }
-        Some(_) | None => {}
+        Some(State::Stored) => return remove(cx, uri, "the store has the segment").await,
+        Some(State::Lost) | None => {}
     }
     let Some(recording) = recordings::get(&cx.db, &uri.recording).await? else {
         return keep(cx, staged, "there is no such recording").await;
@@ -127,16 +160,16 @@ async fn look_after(cx: &Context, staged: &Staged) -> Result<Fate, Error> {
         Err(closed @ (Closed::Ended | Closed::Archived)) => return keep(cx, staged, &closed.to_string()).await,
         Ok(()) => {}
     }
-    let content = match walk(cx, staged, &Keys::new(&recording.owner, &recording.id)).await? {
-        Ok(content) => content,
+    let (sha256, content) = match walk(cx, staged, &Keys::new(&recording.owner, &recording.id)).await? {
+        Ok(walked) => walked,
         Err(why) => return keep(cx, staged, &why).await,
     };
-    match accept::settle(cx, uri, staged.size_bytes, content).await {
+    match accept::settle(cx, uri, sha256, staged.size_bytes, content).await {
         Ok(_) => {
             tracing::warn!(staging.uri = %uri, "row of staged bytes put back");
             Ok(Fate::Restored)
         }
-        Err(Refusal::Conflict { .. }) => Ok(Fate::Removed),
+        Err(refusal @ Refusal::Conflict { .. }) => remove(cx, uri, &refusal.to_string()).await,
         Err(Refusal::Database(error)) => Err(error.into()),
         Err(Refusal::Staging(error)) => Err(error.into()),
         Err(Refusal::Storage(error)) => Err(error.into()),
@@ -144,13 +177,15 @@ async fn look_after(cx: &Context, staged: &Staged) -> Result<Fate, Error> {
     }
 }
 
-/// Walks the bytes as accept does, and holds them to the digest in their name. The inner error says what is wrong.
-async fn walk(cx: &Context, staged: &Staged, keys: &Keys) -> Result<Result<segments::Content, String>, Error> {
+/// Walks the bytes as accept does, and holds them to the digest in their name, if it tells one. The inner error says what
+/// is wrong.
+async fn walk(
+    cx: &Context,
+    staged: &Staged,
+    keys: &Keys,
+) -> Result<Result<(Sha256, segments::Content), String>, Error> {
     let uri = &staged.uri;
-    let limits = Limits {
-        size_max_bytes: cx.config.limits.segment_size.0,
-        duration_max_ms: u64::try_from(cx.config.limits.segment_duration.as_millis()).unwrap_or(u64::MAX),
-    };
+    let limits = accept::limits(&cx.config);
     let mut walker = match uri.name {
         Name::Init => Walker::init(uri.track, limits),
         Name::Media(_) => match init(cx, uri, keys).await? {
@@ -170,10 +205,14 @@ async fn walk(cx: &Context, staged: &Staged, keys: &Keys) -> Result<Result<segme
             return Ok(Err(defect.to_string()));
         }
     }
-    if Sha256(hasher.finalize().into()) != uri.sha256 {
-        return Ok(Err("the bytes are not those of their name".to_owned()));
+    let sha256 = Sha256(hasher.finalize().into());
+    match &uri.place {
+        Place::Local { sha256: named } if *named != sha256 => {
+            return Ok(Err("the bytes are not those of their name".to_owned()));
+        }
+        Place::Local { .. } | Place::Store { .. } => {}
     }
-    Ok(walker.finish().map(|accepted| accept::content_of(&accepted)).map_err(|defect| defect.to_string()))
+    Ok(walker.finish().map(|accepted| (sha256, accept::content_of(&accepted))).map_err(|defect| defect.to_string()))
 }
 
 /// The initialization section of a track, from wherever its row says its bytes are.
@@ -196,7 +235,7 @@ async fn init(cx: &Context, uri: &Uri, keys: &Keys) -> Result<Option<Init>, Erro
 
 async fn remove(cx: &Context, uri: &Uri, why: &str) -> Result<Fate, Error> {
     tracing::info!(staging.uri = %uri, why, "staged bytes removed");
-    cx.staging.remove(uri).await?;
+    cx.staging.remove(std::slice::from_ref(uri)).await?;
     Ok(Fate::Removed)
 }
 

@@ -1,11 +1,12 @@
 //! The process that takes in: the API, and in `local` staging the `ingest` queue beside it, because only a process that
-//! sees the staging folder can bring its bytes into the store.
+//! sees the staging folder can bring its bytes into the store. In `store` staging any `spool work` does that.
 
 use crate::auth::{self, Keyring};
 use crate::context::Context;
 use crate::http::health::{self, Health, Readiness};
 use crate::http::listen::{self, Patience};
 use crate::playlist::Playlists;
+use crate::staging::Mode;
 use crate::{http, staging, work};
 use domain::job::Queue;
 use std::net::SocketAddr;
@@ -94,13 +95,20 @@ impl Bound {
     }
 }
 
-/// Serves the API until `stop`, and works `ingest` beside it. If one of them ends by itself, so does the other: a process
-/// that only takes in would fill its volume.
+/// Serves the API until `stop`, and in `local` staging works `ingest` beside it. If one of them ends by itself, so does
+/// the other: a process that only takes in would fill its volume.
 ///
 /// # Errors
 /// It cannot begin, or the engine ended by itself.
 pub async fn run(cx: Context, stop: CancellationToken) -> Result<(), Error> {
     let bound = Bound::open(cx.clone()).await?;
+    match cx.staging.mode() {
+        Mode::Local => {}
+        Mode::Store => {
+            bound.run(stop).await;
+            return Ok(());
+        }
+    }
     let stop = stop.child_token();
     let ingest = async {
         let ended = work::run(cx, &[Queue::Ingest], stop.clone()).await;

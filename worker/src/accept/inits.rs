@@ -86,13 +86,13 @@ async fn read(cx: &Context, recording: &Recording, row: &Segment) -> Result<Opti
         }
         State::Received => {
             let Some(Ok(uri)) = row.staging_uri.as_deref().map(str::parse::<Uri>) else { return Ok(None) };
-            let (file, size_bytes) = match cx.staging.open_bytes(&uri).await {
+            let (reader, size_bytes) = match cx.staging.open_bytes(&uri).await {
                 Ok(opened) => opened,
                 Err(crate::staging::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => return Err(error.into()),
             };
             let mut bytes = Vec::new();
-            let read = file.take(size_bytes).read_to_end(&mut bytes).await;
+            let read = reader.take(size_bytes).read_to_end(&mut bytes).await;
             read.map_err(|source| crate::staging::Error::Volume {
                 operation: "read",
                 object: uri.to_string(),

@@ -3,16 +3,19 @@
 //! Observe (the recording, the row that may be there, the initialization section), walk and stage the bytes as they
 //! come, decide through `domain::recording::admit`, act in one transaction: row, then the `upload` job. Nothing is
 //! acknowledged before that commit, and nothing staged is deleted because the database did not answer: what was staged
-//! without a row is found by the scan and goes through [`settle`] again.
+//! without a row is found later ([`crate::rescan`]) and goes through [`settle`] again.
 //!
 //! It knows nothing of HTTP and never updates the recording's row.
 
+mod again;
+pub mod direct;
 mod inits;
 mod refusal;
 
 pub use inits::Inits;
 pub use refusal::Refusal;
 
+use crate::config::Config;
 use crate::context::Context;
 use crate::db::segments::{Content, Inserted, Received};
 use crate::db::{self, recordings, segments};
@@ -91,16 +94,21 @@ pub async fn begin(cx: &Context, inits: &Inits, announced: Announced) -> Result<
             return Err(Refusal::Closed(closed));
         }
     }
-    let limits = Limits {
-        size_max_bytes: limits.segment_size.0,
-        duration_max_ms: u64::try_from(limits.segment_duration.as_millis()).unwrap_or(u64::MAX),
-    };
+    let limits = self::limits(&cx.config);
     let walker = match name {
         Name::Init => Walker::init(*track, limits),
         Name::Media(_) => Walker::media(&*inits.get(cx, &found, *track).await?, limits),
     };
-    let incoming = cx.staging.receive(recording, *track, *name, *size_bytes).await?;
+    let incoming = cx.staging.receive(&found.owner, recording, *track, *name, *size_bytes).await?;
     Ok(Arriving { announced, incoming, walker, closed })
+}
+
+/// What a body is held to while it is walked.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        size_max_bytes: config.limits.segment_size.0,
+        duration_max_ms: u64::try_from(config.limits.segment_duration.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// The segments are gone with the recording, so that not even the same bytes are welcome.
@@ -146,8 +154,15 @@ impl Arriving {
             let same = found.filter(|found| found.row.sha256 == Some(sha256) && found.row.state != State::Lost);
             return same.map(|found| taken_before(&found, name, sha256)).ok_or(Refusal::Closed(closed));
         }
-        let uri = incoming.commit(sha256).await?;
-        let taken = settle(cx, &uri, came, content_of(&accepted)).await?;
+        let uri = incoming.commit().await?;
+        let taken = match settle(cx, &uri, sha256, came, content_of(&accepted)).await {
+            // Nobody waits for what was refused, and its name is nobody else's.
+            Err(refusal) if refusal.is_final() => {
+                drop_staged(cx, &uri).await;
+                return Err(refusal);
+            }
+            settled => settled?,
+        };
         if let Accepted::Init(init) = accepted {
             inits.put(&recording, track, *init);
         }
@@ -169,29 +184,33 @@ pub fn content_of(accepted: &Accepted) -> Content {
 }
 
 /// Acknowledges staged bytes: one transaction for the row and the job that brings them into the store. The same for a
-/// body that just came in and for bytes that a scan found without a row.
+/// body that just came in and for bytes that were found without a row.
 ///
 /// # Errors
-/// Why they are not acknowledged. Bytes that conflict with the row are removed; for every other reason they stay, since
-/// another request may be acknowledging the very same name at this moment, and the scan looks after what is left.
-pub async fn settle(cx: &Context, uri: &Uri, size_bytes: u64, content: Content) -> Result<Taken, Refusal> {
-    let received = Received {
-        track: uri.track,
-        name: uri.name,
-        size_bytes,
-        sha256: uri.sha256,
-        staging_uri: Some(uri.to_string()),
-        content,
-    };
+/// Why they are not acknowledged; the bytes stay.
+pub async fn settle(
+    cx: &Context,
+    uri: &Uri,
+    sha256: Sha256,
+    size_bytes: u64,
+    content: Content,
+) -> Result<Taken, Refusal> {
+    let staging_uri = Some(uri.to_string());
+    let received = Received { track: uri.track, name: uri.name, size_bytes, sha256, staging_uri, content };
     match insert(cx, &uri.recording, &received).await? {
         Inserted::New => Ok(taken(true, &received, State::Received)),
-        Inserted::Same(found) => make_sure(cx, uri, &received, &found).await,
+        Inserted::Same(found) => again::make_sure(cx, uri, &received, found).await,
         Inserted::Conflict(found) => {
-            // Its name tells its digest, so it is nobody else's: rows of other bytes never become rows of these.
-            cx.staging.remove(uri).await?;
             let known = found.row.sha256.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
-            Err(Refusal::Conflict { known, came: uri.sha256 })
+            Err(Refusal::Conflict { known, came: sha256 })
         }
+    }
+}
+
+/// Removes bytes that nobody waits for. What fails here is found by the next look through what lies staged.
+async fn drop_staged(cx: &Context, uri: &Uri) {
+    if let Err(error) = cx.staging.remove(std::slice::from_ref(uri)).await {
+        tracing::debug!(staging.uri = %uri, error = %error, "staged bytes that nobody waits for not removed");
     }
 }
 
@@ -210,8 +229,9 @@ async fn insert(cx: &Context, recording: &RecordingId, received: &Received) -> R
         && known.row.state == State::Lost
     {
         // The bytes that were acknowledged are gone; these are the same ones.
-        segments::receive_again(&tx, recording, received).await?;
-        (known.row.state, known.staging_uri) = (State::Received, received.staging_uri.clone());
+        if segments::receive_again(&tx, recording, received, known).await? {
+            (known.row.state, known.staging_uri) = (State::Received, received.staging_uri.clone());
+        }
     }
     let waits = match &inserted {
         Inserted::New => true,
@@ -237,42 +257,6 @@ async fn enqueue_upload(
     let job = Enqueue::of(&Upload { recording: recording.clone() })?.owned_by(owner).hastening();
     job.put(tx).await?;
     Ok(())
-}
-
-/// The same bytes came again. The sender may forget them after the answer, so it is only given when they are where
-/// their row says.
-async fn make_sure(cx: &Context, uri: &Uri, received: &Received, found: &segments::Segment) -> Result<Taken, Refusal> {
-    match found.row.state {
-        // They were staged again under the very name that the row knows.
-        State::Received | State::Lost => Ok(taken(false, received, State::Received)),
-        State::Stored => {
-            let recording = recordings::get(&cx.db, &uri.recording).await?.ok_or(Refusal::NoRecording)?;
-            let key = domain::key::Keys::new(&recording.owner, &recording.id).segment(uri.track, uri.name);
-            let there = cx.store.stat(&key).await?.is_some_and(|meta| meta.size_bytes == found.row.size_bytes);
-            // An archived recording's segments are gone on purpose.
-            if there || admit(recording.door()).is_err() {
-                cx.staging.remove(uri).await?;
-                return Ok(taken(false, received, State::Stored));
-            }
-            tracing::error!(
-                recording.id = %uri.recording, segment.track = %uri.track, segment.index = uri.name.index(),
-                storage.key = key, "stored object is gone, its bytes were sent again"
-            );
-            restore(cx, uri, received).await
-        }
-    }
-}
-
-/// Lets the row of a stored object that is gone wait for the store again.
-async fn restore(cx: &Context, uri: &Uri, received: &Received) -> Result<Taken, Refusal> {
-    let tx = db::begin(&cx.db).await?;
-    let found = recordings::lock_share(&tx, &uri.recording).await?.ok_or(Refusal::NoRecording)?;
-    admit(found.door()).map_err(Refusal::Closed)?;
-    segments::receive_again(&tx, &uri.recording, received).await?;
-    enqueue_upload(&tx, &uri.recording, found.owner.as_str()).await?;
-    db::commit(tx).await?;
-    cx.bell.ring(Queue::Ingest.as_str());
-    Ok(taken(false, received, State::Received))
 }
 
 fn taken(new: bool, received: &Received, state: State) -> Taken {

@@ -61,6 +61,9 @@ pub enum Refusal {
         /// Digest of these.
         came: Sha256,
     },
+    /// Too many requests change the same row at once.
+    #[error("too many requests send this segment at once")]
+    Busy,
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] db::Error),
@@ -73,6 +76,26 @@ pub enum Refusal {
     /// The store could not say whether it has the object.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+}
+
+impl Refusal {
+    /// The same bytes will be refused again, and nothing was acknowledged: nobody needs what was staged of them. A fault
+    /// is no answer: the row may have been committed.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Refusal::NoRecording
+            | Refusal::Closed(_)
+            | Refusal::NoInit
+            | Refusal::IndexTooHigh { .. }
+            | Refusal::TooLarge { .. }
+            | Refusal::OtherLength { .. }
+            | Refusal::OtherDigest { .. }
+            | Refusal::Malformed(_)
+            | Refusal::Conflict { .. }
+            | Refusal::Busy => true,
+            Refusal::Database(_) | Refusal::Enqueue(_) | Refusal::Staging(_) | Refusal::Storage(_) => false,
+        }
+    }
 }
 
 impl From<Defect> for Refusal {

@@ -22,23 +22,13 @@ fn queue(word: &str) -> Result<Queue, String> {
     Queue::parse(word).ok_or_else(|| format!("no such queue; there are {}", known()))
 }
 
-/// Answers the API until told to stop, and brings what it takes in into the store: only a process that sees the staging
-/// folder can. A stop on request is a good end; if one of the two ends by itself, so does the other.
+/// Answers the API until told to stop, and in `local` staging brings what it takes in into the store. A stop on request is
+/// a good end.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<Exit> {
     telemetry::start_log(&config.log)?;
     // A missing secret is told before anything is opened.
     Keyring::open(&config.auth)?;
-    let cx = Context::open(config).await?;
-    let api = serve::Bound::open(cx.clone()).await?;
-    let stop = on_signal();
-    let ended = stop.clone();
-    let ingest = async move {
-        let ended_well = work::run(cx, &[Queue::Ingest], stop.clone()).await;
-        stop.cancel();
-        ended_well
-    };
-    let ((), ended_well) = tokio::join!(api.run(ended), ingest);
-    ended_well?;
+    serve::run(Context::open(config).await?, on_signal()).await?;
     Ok(Exit::Ok)
 }
 

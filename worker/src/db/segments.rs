@@ -4,7 +4,7 @@ use super::{Error, all, column, execute, maybe_number, maybe_sha256, number, one
 use chrono::{DateTime, Utc};
 use domain::id::{RecordingId, Sha256};
 use domain::segment::{CodecFacts, Name, Row, Span, State, Track};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 
 /// A segment that was taken in and is about to be acknowledged.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,21 @@ pub struct Received {
     pub staging_uri: Option<String>,
     /// What is inside.
     pub content: Content,
+}
+
+/// A segment that was sent past this server and is said to be in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Its track.
+    pub track: Track,
+    /// Initialization section or media segment.
+    pub name: Name,
+    /// Length of its bytes.
+    pub size_bytes: u64,
+    /// Digest of its bytes, as the sender says.
+    pub sha256: Sha256,
+    /// Where they wait.
+    pub staging_uri: String,
 }
 
 /// What is inside a segment.
@@ -52,6 +67,8 @@ pub struct Segment {
     pub etag: Option<String>,
     /// When it was acknowledged.
     pub received_at: DateTime<Utc>,
+    /// Nobody has looked into its bytes yet: they were sent past this server and only reported.
+    pub unread: bool,
 }
 
 /// What became of a row.
@@ -89,6 +106,7 @@ fn read(row: &QueryResult) -> Result<Segment, DbErr> {
         staging_uri: column(row, "staging_uri")?,
         etag: column(row, "etag")?,
         received_at: column(row, "received_at")?,
+        unread: timescale.is_none(),
     })
 }
 
@@ -102,20 +120,7 @@ fn read(row: &QueryResult) -> Result<Segment, DbErr> {
 /// The database's.
 pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Received) -> Result<Inserted, Error> {
     let object = || format!("{recording}/{}/{}", new.track, new.name);
-    let (codec, timescale, media) = match &new.content {
-        Content::Init(facts) => {
-            (Some(serde_json::to_value(facts).expect("codec facts are JSON")), facts.timescale, None)
-        }
-        Content::Media { index, span, samples, starts_with_sync } => {
-            (None, span.timescale, Some((index.clone(), span, *samples, *starts_with_sync)))
-        }
-    };
-    let (index, tfdt, duration, samples, sync) = match media {
-        Some((index, span, samples, sync)) => {
-            (Some(index), Some(big(span.start)), Some(big(span.duration)), Some(big(u64::from(samples))), Some(sync))
-        }
-        None => (None, None, None, None, None),
-    };
+    let [codec, timescale, index, tfdt, duration, samples, sync] = columns(&new.content);
     let sql = "INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, staging_uri, codec, timescale, \
             sample_index, tfdt, duration, sample_count, starts_with_sync) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
@@ -126,13 +131,13 @@ pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Rec
         big(new.size_bytes).into(),
         new.sha256.0.to_vec().into(),
         new.staging_uri.clone().into(),
-        codec.into(),
-        i64::from(timescale).into(),
-        index.into(),
-        tfdt.into(),
-        duration.into(),
-        samples.into(),
-        sync.into(),
+        codec,
+        timescale,
+        index,
+        tfdt,
+        duration,
+        samples,
+        sync,
     ];
     let touched = execute(tx, sql, values).await.map_err(Error::of("insert segment", object()))?;
     if touched == 1 {
@@ -145,21 +150,113 @@ pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Rec
     }
 }
 
-/// Lets a row wait for the store again, because its bytes were sent once more and the ones acknowledged before are gone.
-/// False when the row is of other bytes.
+/// `codec`, `timescale`, `sample_index`, `tfdt`, `duration`, `sample_count`, `starts_with_sync`.
+fn columns(content: &Content) -> [Value; 7] {
+    let none = || Value::from(None::<i64>);
+    match content {
+        Content::Init(facts) => {
+            let codec = serde_json::to_value(facts).expect("codec facts are JSON");
+            let (index, sync) = (None::<Vec<u8>>.into(), None::<bool>.into());
+            [codec.into(), i64::from(facts.timescale).into(), index, none(), none(), none(), sync]
+        }
+        Content::Media { index, span, samples, starts_with_sync } => [
+            None::<serde_json::Value>.into(),
+            i64::from(span.timescale).into(),
+            index.clone().into(),
+            big(span.start).into(),
+            big(span.duration).into(),
+            i64::from(*samples).into(),
+            (*starts_with_sync).into(),
+        ],
+    }
+}
+
+/// Inserts the row of a segment that was sent past this server and whose bytes nobody has read yet, or finds the one that
+/// is there. As [`insert`]; [`fill`] adds what is inside.
 ///
 /// # Errors
 /// The database's.
-pub async fn receive_again(tx: &DatabaseTransaction, recording: &RecordingId, again: &Received) -> Result<bool, Error> {
+pub async fn insert_unread(
+    tx: &DatabaseTransaction,
+    recording: &RecordingId,
+    new: &Reported,
+) -> Result<Inserted, Error> {
+    let object = format!("{recording}/{}/{}", new.track, new.name);
+    let sql = "INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, staging_uri) \
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    let values = [
+        recording.as_str().into(),
+        new.track.as_str().into(),
+        i64::from(new.name.index()).into(),
+        big(new.size_bytes).into(),
+        new.sha256.0.to_vec().into(),
+        new.staging_uri.clone().into(),
+    ];
+    let touched = execute(tx, sql, values).await.map_err(Error::of("insert reported segment", &object))?;
+    if touched == 1 {
+        return Ok(Inserted::New);
+    }
+    match get(tx, recording, new.track, new.name).await? {
+        Some(found) if found.row.sha256 == Some(new.sha256) => Ok(Inserted::Same(found)),
+        Some(found) => Ok(Inserted::Conflict(found)),
+        None => Err(Error::bad_row("insert reported segment", object, "neither inserted nor there")),
+    }
+}
+
+/// Writes what is inside a segment whose row was inserted unread.
+///
+/// # Errors
+/// The database's.
+pub async fn fill(
+    tx: &DatabaseTransaction,
+    recording: &RecordingId,
+    row: &Row,
+    content: &Content,
+) -> Result<(), Error> {
+    let [codec, timescale, index, tfdt, duration, samples, sync] = columns(content);
+    let sql = "UPDATE spool.segment SET codec = $5, timescale = $6, sample_index = $7, tfdt = $8, duration = $9, \
+            sample_count = $10, starts_with_sync = $11 \
+        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4 AND timescale IS NULL";
+    let values = [
+        recording.as_str().into(),
+        row.track.as_str().into(),
+        i64::from(row.index).into(),
+        row.sha256.map(|digest| digest.0.to_vec()).into(),
+        codec,
+        timescale,
+        index,
+        tfdt,
+        duration,
+        samples,
+        sync,
+    ];
+    let done = execute(tx, sql, values).await.map_err(Error::of("fill segment", format!("{recording}/{}", row.track)));
+    done.map(drop)
+}
+
+/// Lets a row wait for the store with bytes that were sent once more, because those it knows are gone. Names the row as
+/// it was `seen`: false when somebody changed it since, or when it is of other bytes.
+///
+/// # Errors
+/// The database's.
+pub async fn receive_again(
+    tx: &DatabaseTransaction,
+    recording: &RecordingId,
+    again: &Received,
+    seen: &Segment,
+) -> Result<bool, Error> {
     let sql = "UPDATE spool.segment SET state = 'received', staging_uri = $5, stored_at = NULL, etag = NULL, \
             lost_cause = NULL, received_at = now() \
-        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4";
+        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4 \
+          AND state = $6 AND staging_uri IS NOT DISTINCT FROM $7";
     let values = [
         recording.as_str().into(),
         again.track.as_str().into(),
         i64::from(again.name.index()).into(),
         again.sha256.0.to_vec().into(),
         again.staging_uri.clone().into(),
+        seen.row.state.as_str().into(),
+        seen.staging_uri.clone().into(),
     ];
     let touched = execute(tx, sql, values).await.map_err(Error::of("receive segment again", recording))?;
     Ok(touched == 1)
@@ -247,24 +344,28 @@ pub async fn mark_stored(
     settle(tx, recording, "mark segment stored", execute(tx, sql, values).await).await
 }
 
-/// Marks a received segment as lost, with the reason. As [`mark_stored`].
+/// Marks a received segment as lost, with the reason. As [`mark_stored`], and false too when the row waits for other
+/// staged bytes than those that were `seen` to be lost: the sender sent them once more, and that was acknowledged.
 ///
 /// # Errors
 /// The database's.
 pub async fn mark_lost(
     tx: &DatabaseTransaction,
     recording: &RecordingId,
-    row: &Row,
+    seen: &Segment,
     cause: &str,
 ) -> Result<bool, Error> {
     let sql = "UPDATE spool.segment SET state = 'lost', lost_cause = $5, staging_uri = NULL \
-        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4 AND state = 'received'";
+        WHERE recording_id = $1 AND track = $2 AND index = $3 AND sha256 = $4 AND state = 'received' \
+          AND staging_uri IS NOT DISTINCT FROM $6";
+    let row = &seen.row;
     let values = [
         recording.as_str().into(),
         row.track.as_str().into(),
         i64::from(row.index).into(),
         row.sha256.map(|digest| digest.0.to_vec()).into(),
         cause.into(),
+        seen.staging_uri.clone().into(),
     ];
     settle(tx, recording, "mark segment lost", execute(tx, sql, values).await).await
 }

@@ -127,6 +127,30 @@ pub async fn waiting_for_store(
     rows.and_then(read_open).map_err(Error::of("look for segments that wait for the store", ""))
 }
 
+/// Recordings behind `after` that may have bytes on their way in: those that take in, and those of which something was
+/// heard within a day and two hours, which is longer than refused bytes are kept. Of them the part whose minute it is in
+/// a round of `round` minutes.
+///
+/// # Errors
+/// The database's.
+pub async fn taking_in(
+    db: &impl ConnectionTrait,
+    round: u32,
+    after: Option<&RecordingId>,
+    limit: u32,
+) -> Result<Vec<Open>, Error> {
+    let sql = "SELECT r.id, r.owner_id, r.state, r.plan_version::int8, r.frozen_version >= r.plan_version AS frozen \
+        FROM spool.recording AS r LEFT JOIN spool.liveness AS l ON l.recording_id = r.id \
+        WHERE r.id > $1 AND r.source = 'spool' \
+          AND (r.state IN ('live', 'finalizing') OR r.provisional \
+            OR greatest(r.state_at, l.heard_at) > now() - interval '26 hours') \
+          AND mod(abs(hashtext(r.id)::bigint), $2) = mod(floor(extract(epoch FROM now()) / 60)::bigint, $2) \
+        ORDER BY r.id LIMIT $3";
+    let values = [after.map_or("", RecordingId::as_str).into(), i64::from(round).into(), i64::from(limit).into()];
+    let rows = all(db, sql, values).await;
+    rows.and_then(read_open).map_err(Error::of("look for recordings that take in", ""))
+}
+
 /// Marks provisional ends older than `age` as signalled, at most `limit`, and says which: they will not go on any more.
 ///
 /// # Errors

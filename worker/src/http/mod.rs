@@ -5,6 +5,7 @@
 
 mod access;
 mod conditional;
+mod direct;
 mod events;
 mod extract;
 mod gate;
@@ -115,8 +116,8 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playl
         .route("/api/recordings/{id}/playback-token", post(recordings::playback_token))
         .route("/api/recordings/{id}/heartbeat", post(steering::heartbeat))
         .route("/api/recordings/{id}/end", post(steering::end))
-        .route("/api/recordings/{id}/segments/presign", post(segments::direct))
-        .route("/api/recordings/{id}/segments/report", post(segments::direct))
+        .route("/api/recordings/{id}/segments/presign", post(direct::presign))
+        .route("/api/recordings/{id}/segments/report", post(direct::report))
         .route("/api/recordings/{id}/cancel", post(steering::cancel))
         .route("/api/recordings/{id}/retry", post(steering::retry))
         .route("/api/recordings/{id}/remux", post(steering::remux))

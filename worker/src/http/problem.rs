@@ -136,12 +136,9 @@ impl Code {
             Code::RecordingCancelled => {
                 ("recording-cancelled", 410, "the recording was cancelled", "create another recording")
             }
-            Code::SegmentsArchived => (
-                "recording-archived",
-                410,
-                "the recording is archived",
-                "its segments are gone; watch its result",
-            ),
+            Code::SegmentsArchived => {
+                ("recording-archived", 410, "the recording is archived", "its segments are gone; watch its result")
+            }
             Code::LengthRequired => ("length-required", 411, "the length is missing", "send Content-Length"),
             Code::TooLarge => ("too-large", 413, "the body is too large", "the limits are settings of the server"),
             Code::RangeNotSatisfiable => {
@@ -405,6 +402,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::OtherDigest { .. } => Problem::new(Code::DigestMismatch).detail(detail),
             Refusal::Malformed(defect) => defect.into(),
+            Refusal::Busy => Problem::new(Code::TooManyRequests).detail(detail),
             Refusal::Conflict { .. } => Problem::new(Code::SegmentConflict).detail(detail),
             Refusal::Database(error) => error.into(),
             Refusal::Enqueue(error) => error.into(),

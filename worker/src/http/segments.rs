@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument as _;
 
 /// Rest of a refused body that is read and thrown away. A server that closes with bytes unread resets the connection,
 /// and the client then often loses the very answer that says what is wrong.
@@ -61,7 +62,7 @@ pub(crate) async fn put(
 }
 
 async fn receive(api: &Api, announced: Announced, stream: &mut BodyDataStream) -> Result<Taken, Problem> {
-    let _place = api.gate.enter(&announced.recording, &api.cx.metrics).await?;
+    let place = api.gate.enter(&announced.recording, &api.cx.metrics).await?;
     let http = &api.cx.config.http;
     let deadline = Instant::now() + http.put_timeout;
     let mut arriving = accept::begin(&api.cx, &api.inits, announced).await?;
@@ -74,7 +75,15 @@ async fn receive(api: &Api, announced: Announced, stream: &mut BodyDataStream) -
             Err(_) => return Err(Problem::new(Code::RequestTimeout).detail("the body stalled or took too long")),
         }
     }
-    Ok(arriving.finish(&api.cx, &api.inits).await?)
+    // A sender that goes away now drops this request wherever it stands; what has arrived whole is brought to an end all
+    // the same, so that it ends in a row or leaves nothing.
+    let (cx, inits) = (api.cx.clone(), api.inits.clone());
+    let finishing = async move {
+        let _place = place;
+        arriving.finish(&cx, &inits).await
+    };
+    let finished = tokio::spawn(finishing.in_current_span()).await;
+    Ok(finished.map_err(|_| Problem::new(Code::Internal))??)
 }
 
 fn answer(taken: &Taken) -> Response {
@@ -109,18 +118,6 @@ async fn rest(stream: &mut BodyDataStream) -> bool {
         }
     }
     true
-}
-
-/// `POST …/segments/presign` and `…/report`: sending past this server is not built in, and a folder cannot offer it at
-/// all. The recorder falls back to sending through this server.
-pub(crate) async fn direct(
-    State(api): State<Api>,
-    id: Result<Id, Problem>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let Id(id) = id?;
-    access::upload(&api, &headers, &id)?;
-    Err(Problem::new(Code::DirectUnavailable).object(id))
 }
 
 fn length(headers: &HeaderMap) -> Result<u64, Problem> {

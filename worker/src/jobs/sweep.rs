@@ -8,7 +8,7 @@ use super::Job;
 use crate::context::Context;
 use crate::db::recordings::{self, Advanced, From};
 use crate::db::sweep::{self, Open, Silence};
-use crate::db::{self};
+use crate::{db, rescan};
 use domain::id::RecordingId;
 use domain::job::{Kind, ManifestCheck, Mux, Payload, Queue, Sweep, Upload};
 use domain::recording::{Cause, State};
@@ -20,6 +20,10 @@ use serde_json::json;
 /// Recordings looked at at once.
 const PAGE: u32 = 200;
 
+/// Minutes in which incoming objects of every recording are looked through once. Nothing waits for it: what lies there
+/// without a row was not acknowledged, or the database has lost its last commits.
+const INCOMING_ROUND: u32 = 10;
+
 impl Job for Sweep {
     async fn run(&self, cx: &Context, _: &JobCtx) -> Result<Outcome, JobError> {
         sweep::count_silence(&cx.db).await?;
@@ -30,6 +34,7 @@ impl Job for Sweep {
         }
         resume_unfinished(cx).await?;
         resume_uploads(cx).await?;
+        look_after_incoming(cx).await?;
         for queue in [Queue::Control, Queue::Mux, Queue::Ingest] {
             cx.bell.ring(queue.as_str());
         }
@@ -112,6 +117,27 @@ async fn resume_uploads(cx: &Context) -> Result<(), JobError> {
             }
             tracing::warn!(recording.id = %open.id, job.kind = Kind::Upload.as_str(), "recording without a job, resumed");
             put(&cx.db, &Upload { recording: open.id.clone() }, open.owner.as_str()).await?;
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+    }
+}
+
+/// Looks after bytes in the object store that no row knows: of a part of the recordings each minute, since every look is
+/// a request to the store. A store that is away is not waited for again and again: the rest of the minute's part comes in
+/// the next round.
+async fn look_after_incoming(cx: &Context) -> Result<(), JobError> {
+    if !cx.staging.uses_store() {
+        return Ok(());
+    }
+    let mut after = None;
+    loop {
+        let page = sweep::taking_in(&cx.db, INCOMING_ROUND, after.as_ref(), PAGE).await?;
+        for open in &page {
+            if let Err(error) = rescan::objects(cx, &open.owner, &open.id, rescan::OBJECT_AGE_MIN).await {
+                tracing::warn!(recording.id = %open.id, error = %error, "incoming objects not looked through");
+                return Ok(());
+            }
         }
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id.clone());

@@ -1,9 +1,9 @@
-//! Bytes on their way in.
+//! Bytes on their way into a folder.
 
+use super::uri::Place;
 use super::{Error, Uri};
 use domain::id::{RecordingId, Sha256};
 use domain::segment::{Name, Track};
-use sha2::Digest as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use std::path::PathBuf;
 /// Bytes collected before they go to the volume: one hop to a blocking thread each.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// One body on its way in: written aside and hashed. Dropped before `commit`, it leaves nothing.
+/// One body on its way in: written aside. Dropped before `commit`, it leaves nothing.
 #[derive(Debug)]
-pub struct Incoming {
+pub(super) struct Incoming {
     aside: PathBuf,
     received: PathBuf,
     recording: RecordingId,
@@ -23,8 +23,6 @@ pub struct Incoming {
     /// Away while a blocking thread writes to it, and after the commit.
     file: Option<File>,
     buffer: Vec<u8>,
-    hasher: sha2::Sha256,
-    size_bytes: u64,
 }
 
 impl Incoming {
@@ -39,43 +37,24 @@ impl Incoming {
         let path = aside.clone();
         let created = blocking(move || File::options().write(true).create_new(true).open(path)).await;
         let file = created.map_err(|source| Error::of("stage", &object, source))?;
-        let (buffer, hasher) = (Vec::with_capacity(BUFFER_BYTES), sha2::Sha256::new());
-        let file = Some(file);
-        Ok(Self { aside, received, recording, track, name, object, file, buffer, hasher, size_bytes: 0 })
+        let (file, buffer) = (Some(file), Vec::with_capacity(BUFFER_BYTES));
+        Ok(Self { aside, received, recording, track, name, object, file, buffer })
     }
 
-    /// Appends bytes of the body.
-    ///
-    /// # Errors
-    /// [`Error::Full`] when the volume has no room left; this can only be dropped then.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.hasher.update(bytes);
-        self.size_bytes += bytes.len() as u64;
+    /// Appends bytes of the body; when the volume has no room left this can only be dropped.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER_BYTES { self.flush().await } else { Ok(()) }
     }
 
-    /// Length of what was written so far.
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// Digest of what was written so far.
-    pub fn sha256(&self) -> Sha256 {
-        Sha256(self.hasher.clone().finalize().into())
-    }
-
-    /// Makes the bytes durable under a name that tells whose they are. `sha256` must be their digest.
-    ///
-    /// # Errors
-    /// The volume failed; nothing is left then.
-    pub async fn commit(mut self, sha256: Sha256) -> Result<Uri, Error> {
-        debug_assert_eq!(sha256, self.sha256(), "the name of staged bytes tells their digest");
+    /// Makes the bytes durable under a name that tells whose they are. Nothing is left when the volume fails.
+    pub(super) async fn commit(mut self, sha256: Sha256) -> Result<Uri, Error> {
         self.flush().await?;
-        let uri = Uri { recording: self.recording.clone(), track: self.track, name: self.name, sha256 };
+        let (recording, track, name) = (self.recording.clone(), self.track, self.name);
+        let uri = Uri { recording, track, name, nonce: uuid::Uuid::new_v4(), place: Place::Local { sha256 } };
+        let file_name = uri.file_name().expect("what lies in a folder has a file name");
         let Some(file) = self.file.take() else { return Err(self.broken()) };
-        let (aside, received, target) =
-            (self.aside.clone(), self.received.clone(), self.received.join(uri.file_name()));
+        let (aside, received, target) = (self.aside.clone(), self.received.clone(), self.received.join(file_name));
         // The order matters: bytes, then their name, then the folder that holds the name. A crash in between leaves
         // either nothing or whole bytes under a whole name.
         let synced = blocking(move || {

@@ -1,47 +1,39 @@
 //! Where acknowledged bytes wait for the store.
 //!
-//! Owns the bytes between the moment a segment is acknowledged and the moment the store has it: they are synced
-//! before the answer, their name tells whose they are, and nothing removes them but `remove`. It decides nothing and
-//! knows no rows. Bytes on their way in lie under a name of their own and vanish when they are not committed.
+//! Owns the bytes between the moment a segment is acknowledged and the moment the store has it under its final key:
+//! they are durable before the answer, their name tells whose they are, and nothing removes them but `remove`. It decides
+//! nothing and knows no rows. Bytes on their way in vanish when they are not committed.
 //!
-//! One mode so far, `local`: one volume, seen by the process that accepts and by those that work `ingest`. The folder
-//! carries an id, and only processes whose folder carries the registered id bring bytes into the store.
+//! Two modes, one interface. `store`: bytes lie in the object store below `.incoming`, so any number of processes take in
+//! and any worker brings them to their final key. `local`: one volume; the folder carries an id, and only processes whose
+//! folder carries the registered id take in and work `ingest`. The mode says where new bytes go; what a [`Uri`] names is
+//! found wherever it lies, so that segments sent past this server wait in the store in either mode.
 
+mod folder;
 mod incoming;
+mod objects;
 mod uri;
 
-pub use incoming::Incoming;
-pub use uri::{InvalidUri, Uri};
+pub use uri::{InvalidUri, Place, Uri};
 
-use crate::db;
+use crate::storage::{Meta, Store};
+use crate::{db, storage};
 use bytesize::ByteSize;
-use domain::id::RecordingId;
+use chrono::{DateTime, Utc};
+use domain::id::{OwnerId, RecordingId, Sha256};
+use domain::key::Keys;
 use domain::retry::{Classify, Fault};
 use domain::segment::{Name, Track};
+use folder::Folder;
+use futures_util::TryStreamExt as _;
 use sea_orm::DatabaseConnection;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use sha2::Digest as _;
+use std::path::PathBuf;
+use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::Mutex;
-
-/// Folder of committed bytes: flat, because a folder for each recording would have to be synced when it is made and
-/// could vanish under the next segment when it is emptied.
-const RECEIVED: &str = "received";
-
-/// Folder of bytes on their way in.
-const INCOMING: &str = "incoming";
-
-/// File that carries the folder's id.
-const ID_FILE: &str = "spool-staging-id";
-
-/// What a process that died left on its way in is removed after this: far longer than any body may take.
-const INCOMING_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// How long a count of the waiting bytes is believed; in between only what comes in is added, so it errs upwards.
-const USAGE_AGE_MAX: Duration = Duration::from_secs(5);
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
 
 /// Settings of staging; see `config.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +66,8 @@ impl Default for Config {
 pub enum Mode {
     /// In a folder of one volume.
     Local,
+    /// In the object store.
+    Store,
 }
 
 /// Why staging did not do what it was asked.
@@ -117,6 +111,15 @@ pub enum Error {
         /// The id in the database.
         registered: String,
     },
+    /// The bytes wait in a folder, and this process sees none: they are not gone, another process brings them.
+    #[error("{object}: staged bytes wait in a folder that this process does not see")]
+    Elsewhere {
+        /// Which bytes.
+        object: String,
+    },
+    /// The object store did not do what it was asked.
+    #[error("staged bytes in the object store")]
+    Storage(#[source] storage::Error),
     /// The folder's id could not be registered.
     #[error("register staging folder")]
     Database(#[source] db::Error),
@@ -134,19 +137,31 @@ impl Error {
     }
 }
 
+impl From<storage::Error> for Error {
+    fn from(source: storage::Error) -> Error {
+        Error::Storage(source)
+    }
+}
+
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
-            Error::Full { .. } | Error::Volume { .. } => Fault::Transient,
+            Error::Full { .. } | Error::Volume { .. } | Error::Elsewhere { .. } => Fault::Transient,
             Error::NotFound { .. } | Error::Foreign { .. } => Fault::Permanent,
             Error::Database(source) => source.fault(),
+            Error::Storage(source) => source.fault(),
         }
     }
 
     fn class(&self) -> &'static str {
         match self {
             Error::Database(source) => source.class(),
-            Error::Full { .. } | Error::NotFound { .. } | Error::Volume { .. } | Error::Foreign { .. } => "staging",
+            Error::Storage(source) => source.class(),
+            Error::Full { .. }
+            | Error::NotFound { .. }
+            | Error::Volume { .. }
+            | Error::Foreign { .. }
+            | Error::Elsewhere { .. } => "staging",
         }
     }
 }
@@ -162,51 +177,41 @@ pub struct Staged {
     pub age: Duration,
 }
 
+/// Staged bytes, piece by piece.
+pub type Reader = Box<dyn AsyncRead + Send + Unpin>;
+
 /// Where acknowledged bytes wait. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Staging {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    dir: PathBuf,
-    id: uuid::Uuid,
-    size_max: u64,
-    free_min: u64,
-    usage: Mutex<Usage>,
-    /// Another folder took over at the last look: what came in here would wait for ever.
-    foreign: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Usage {
-    bytes: u64,
-    counted: Option<Instant>,
+    /// In mode `local`.
+    folder: Option<Folder>,
+    store: Store,
 }
 
 impl Staging {
-    /// Makes the folder, gives it an id and registers the id if none is, or if the registered folder is given up.
+    /// Opens the place that the settings name. In mode `local` it makes the folder, gives it an id and registers the id if
+    /// none is, or if the registered folder is given up.
     ///
     /// # Errors
     /// The folder cannot be made or the database does not answer. That another folder is registered is no error here:
     /// such a process does not work `ingest` ([`Staging::is_registered`]) and must not accept
     /// ([`Staging::require_registered`]).
-    pub async fn open(config: &Config, db: &DatabaseConnection) -> Result<Staging, Error> {
-        match config.mode {
-            Mode::Local => {}
-        }
-        let dir = config.dir.clone();
-        let prepared =
-            tokio::task::spawn_blocking(move || prepare(&dir)).await.expect("making a folder does not panic");
-        let (dir, id) = prepared.map_err(|source| Error::of("open", config.dir.display(), source))?;
-        let usage = Mutex::new(Usage { bytes: 0, counted: None });
-        let (size_max, free_min) = (config.size_max.0, config.free_min.0);
-        let staging = Staging {
-            shared: Arc::new(Shared { dir, id, size_max, free_min, usage, foreign: AtomicBool::new(false) }),
+    pub async fn open(config: &Config, store: &Store, db: &DatabaseConnection) -> Result<Staging, Error> {
+        let folder = match config.mode {
+            Mode::Local => Some(Folder::open(config, db).await?),
+            Mode::Store => None,
         };
-        staging.register(db).await?;
-        Ok(staging)
+        Ok(Staging { folder, store: store.clone() })
+    }
+
+    /// Where bytes go that come in now.
+    pub fn mode(&self) -> Mode {
+        if self.folder.is_some() { Mode::Local } else { Mode::Store }
+    }
+
+    /// Whether bytes may lie in the object store: they come in there, or are sent there past this server.
+    pub fn uses_store(&self) -> bool {
+        self.mode() == Mode::Store || self.store.can_presign()
     }
 
     /// Registers the folder's id, or says that it is still in use. `serve` repeats it every quarter of a minute. False
@@ -215,182 +220,203 @@ impl Staging {
     /// # Errors
     /// The database does not answer; then the last answer holds.
     pub async fn register(&self, db: &DatabaseConnection) -> Result<bool, Error> {
-        let ours = db::settings::register_staging(db, self.shared.id).await.map_err(Error::Database)?;
-        self.shared.foreign.store(!ours, Ordering::Relaxed);
-        Ok(ours)
+        match &self.folder {
+            Some(folder) => folder.register(db).await,
+            None => Ok(true),
+        }
     }
 
-    /// Whether this process's folder is the registered one: only then may it work `ingest`.
+    /// Whether this process may work `ingest`: in mode `local` only where its folder is the registered one.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn is_registered(&self, db: &DatabaseConnection) -> Result<bool, Error> {
-        let registered = db::settings::staging(db).await.map_err(Error::Database)?;
-        Ok(registered == Some(self.shared.id))
+        match &self.folder {
+            Some(folder) => folder.is_registered(db).await,
+            None => Ok(true),
+        }
     }
 
-    /// Refuses to go on unless this process's folder is the registered one.
+    /// Refuses to go on unless this process may take in.
     ///
     /// # Errors
-    /// [`Error::Foreign`] when it is not.
+    /// [`Error::Foreign`] when its folder is not the registered one.
     pub async fn require_registered(&self, db: &DatabaseConnection) -> Result<(), Error> {
-        let registered = db::settings::staging(db).await.map_err(Error::Database)?;
-        if registered == Some(self.shared.id) {
-            return Ok(());
+        match &self.folder {
+            Some(folder) => folder.require_registered(db).await,
+            None => Ok(()),
         }
-        Err(self.foreign(registered.map_or_else(|| "unknown".to_owned(), |id| id.to_string())))
-    }
-
-    fn foreign(&self, registered: String) -> Error {
-        Error::Foreign { dir: self.shared.dir.clone(), own: self.shared.id, registered }
     }
 
     /// Makes room for `size_bytes` bytes that are on their way in.
     ///
     /// # Errors
-    /// [`Error::Full`] when there is none, [`Error::Foreign`] when another folder has taken over.
+    /// [`Error::Full`] when there is none, [`Error::Foreign`] when another folder has taken over, [`Error::Storage`]
+    /// when the store is away.
     pub async fn receive(
         &self,
+        owner: &OwnerId,
         recording: &RecordingId,
         track: Track,
         name: Name,
         size_bytes: u64,
     ) -> Result<Incoming, Error> {
-        if self.shared.foreign.load(Ordering::Relaxed) {
-            return Err(self.foreign("another one".to_owned()));
-        }
-        let object = format!("{recording}/{track}/{name}");
-        self.reserve(&object, size_bytes).await?;
-        let aside = self.shared.dir.join(INCOMING).join(uuid::Uuid::new_v4().simple().to_string());
-        Incoming::begin(aside, self.shared.dir.join(RECEIVED), recording.clone(), track, name, object).await
+        let to = match &self.folder {
+            Some(folder) => To::Folder(Box::new(folder.receive(recording, track, name, size_bytes).await?)),
+            None => {
+                let store = self.store.clone();
+                let begun = objects::Incoming::begin(store, owner, recording, track, name, size_bytes).await?;
+                To::Store(Box::new(begun))
+            }
+        };
+        Ok(Incoming { to, hasher: sha2::Sha256::new(), size_bytes: 0 })
     }
 
     /// The staged bytes and their length.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when they are gone; [`Error::Volume`] when the folder itself is.
-    pub async fn open_bytes(&self, uri: &Uri) -> Result<(tokio::fs::File, u64), Error> {
-        let wrong = |source| Error::of("open", uri, source);
-        let file = match tokio::fs::File::open(self.path(uri)).await {
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound && !self.is_there().await => {
-                return Err(Error::Volume { operation: "open", object: uri.to_string(), source });
-            }
-            opened => opened.map_err(wrong)?,
+    /// [`Error::NotFound`] when they are gone; [`Error::Volume`] and [`Error::Storage`] when the place itself is;
+    /// [`Error::Elsewhere`] when only another process can tell.
+    pub async fn open_bytes(&self, uri: &Uri) -> Result<(Reader, u64), Error> {
+        let Some(key) = uri.key() else {
+            let (file, size_bytes) = self.folder(uri)?.open_bytes(uri).await?;
+            return Ok((Box::new(file), size_bytes));
         };
-        let size_bytes = file.metadata().await.map_err(wrong)?.len();
-        Ok((file, size_bytes))
+        let Some(Meta { size_bytes, .. }) = self.store.stat(&key).await? else {
+            return Err(Error::NotFound { operation: "open", object: uri.to_string() });
+        };
+        let stream = self.store.stream(&key, 0..size_bytes).await?;
+        Ok((Box::new(StreamReader::new(Box::pin(stream.map_err(std::io::Error::other)))), size_bytes))
+    }
+
+    /// What is known of staged bytes without reading them; `None` when they are gone.
+    ///
+    /// # Errors
+    /// As [`Staging::open_bytes`].
+    pub async fn stat(&self, uri: &Uri) -> Result<Option<Meta>, Error> {
+        if let Some(key) = uri.key() {
+            return Ok(self.store.stat(&key).await?);
+        }
+        match self.folder(uri)?.open_bytes(uri).await {
+            Ok((_, size_bytes)) => Ok(Some(Meta { size_bytes, etag: None })),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the staged bytes are there.
     ///
     /// # Errors
-    /// The volume failed.
+    /// As [`Staging::open_bytes`].
     pub async fn contains(&self, uri: &Uri) -> Result<bool, Error> {
-        tokio::fs::try_exists(self.path(uri)).await.map_err(|source| Error::of("look for", uri, source))
+        Ok(self.stat(uri).await?.is_some())
     }
 
     /// Removes staged bytes; those that are not there are no error, so that it can be repeated.
     ///
     /// # Errors
-    /// The volume failed.
-    pub async fn remove(&self, uri: &Uri) -> Result<(), Error> {
-        match tokio::fs::remove_file(self.path(uri)).await {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::of("remove", uri, source)),
-            _ => Ok(()),
+    /// The volume or the store failed.
+    pub async fn remove(&self, uris: &[Uri]) -> Result<(), Error> {
+        let mut keys = Vec::new();
+        for uri in uris {
+            match uri.key() {
+                Some(key) => keys.push(key),
+                None => self.folder(uri)?.remove(uri).await?,
+            }
         }
+        if keys.is_empty() { Ok(()) } else { Ok(self.store.delete(&keys).await?) }
     }
 
-    /// Everything that waits, in no particular order. Removes what dead processes left on its way in; leaves alone what
-    /// it cannot read the name of.
+    /// Everything that waits in the folder of mode `local`, in no particular order. Removes what dead processes left on
+    /// its way in; leaves alone what it cannot read the name of.
     ///
     /// # Errors
     /// The volume failed.
     pub async fn scan(&self) -> Result<Vec<Staged>, Error> {
-        let shared = Arc::clone(&self.shared);
-        let scanned = tokio::task::spawn_blocking(move || scan(&shared.dir)).await.expect("a scan does not panic");
-        scanned.map_err(|source| Error::of("scan", self.shared.dir.display(), source))
+        match &self.folder {
+            Some(folder) => folder.scan().await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// Whether the folder is the one that was opened. A volume that is not mounted any more looks like an empty folder:
-    /// nothing in it is gone, it cannot be seen.
-    async fn is_there(&self) -> bool {
-        let id = tokio::fs::read_to_string(self.shared.dir.join(ID_FILE)).await;
-        id.is_ok_and(|text| text.trim() == self.shared.id.to_string())
+    /// What lies in the object store below `.incoming` of one recording, at most `limit`. `now` is the database's clock;
+    /// an object whose time the store does not tell has no age.
+    ///
+    /// # Errors
+    /// The store cannot list.
+    pub async fn list(
+        &self,
+        owner: &OwnerId,
+        recording: &RecordingId,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Staged>, Error> {
+        let mut listing = self.store.list(&Keys::new(owner, recording).incoming_prefix()).await?;
+        let listed = listing.page(limit).await?;
+        let staged = listed.into_iter().filter_map(|listed| {
+            let uri = Uri::of_key(owner, recording, &listed.key)?;
+            let age = listed.modified_at.and_then(|at| (now - at).to_std().ok()).unwrap_or_default();
+            Some(Staged { uri, size_bytes: listed.size_bytes, age })
+        });
+        Ok(staged.collect())
     }
 
-    fn path(&self, uri: &Uri) -> PathBuf {
-        self.shared.dir.join(RECEIVED).join(uri.file_name())
-    }
-
-    async fn reserve(&self, object: &str, size_bytes: u64) -> Result<(), Error> {
-        let full = || Error::Full { object: object.to_owned() };
-        let space = rustix::fs::statvfs(&self.shared.dir);
-        let space = space.map_err(|errno| Error::of("measure", self.shared.dir.display(), errno.into()))?;
-        if space.f_bavail.saturating_mul(space.f_frsize) < self.shared.free_min.saturating_add(size_bytes) {
-            return Err(full());
-        }
-        let mut usage = self.shared.usage.lock().await;
-        if usage.counted.is_none_or(|at| at.elapsed() > USAGE_AGE_MAX) {
-            usage.bytes = self.scan().await?.iter().map(|staged| staged.size_bytes).sum();
-            usage.counted = Some(Instant::now());
-        }
-        if usage.bytes.saturating_add(size_bytes) > self.shared.size_max {
-            return Err(full());
-        }
-        usage.bytes += size_bytes;
-        Ok(())
+    fn folder(&self, uri: &Uri) -> Result<&Folder, Error> {
+        self.folder.as_ref().ok_or_else(|| Error::Elsewhere { object: uri.to_string() })
     }
 }
 
-/// Makes the folder and reads or writes its id.
-fn prepare(dir: &Path) -> std::io::Result<(PathBuf, uuid::Uuid)> {
-    for folder in [RECEIVED, INCOMING] {
-        std::fs::create_dir_all(dir.join(folder))?;
-    }
-    let dir = std::fs::canonicalize(dir)?;
-    let path = dir.join(ID_FILE);
-    if !path.exists() {
-        // Two processes may start on an empty folder at once: each writes its own file aside, and a link, which never
-        // replaces, lets exactly one of them become the id.
-        let id = uuid::Uuid::new_v4();
-        let aside = dir.join(INCOMING).join(id.simple().to_string());
-        std::fs::write(&aside, id.to_string())?;
-        std::fs::File::open(&aside)?.sync_all()?;
-        match std::fs::hard_link(&aside, &path) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-            _ => std::fs::remove_file(&aside)?,
-        }
-        std::fs::File::open(&dir)?.sync_all()?;
-    }
-    let text = std::fs::read_to_string(&path)?;
-    let id = uuid::Uuid::parse_str(text.trim());
-    let id = id.map_err(|error| {
-        std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
-    })?;
-    Ok((dir, id))
+/// One body on its way in: written and hashed. Dropped before `commit`, it leaves nothing.
+pub struct Incoming {
+    to: To,
+    hasher: sha2::Sha256,
+    size_bytes: u64,
 }
 
-fn scan(dir: &Path) -> std::io::Result<Vec<Staged>> {
-    let mut staged = Vec::new();
-    for entry in std::fs::read_dir(dir.join(RECEIVED))? {
-        let entry = entry?;
-        let Some(uri) = entry.file_name().to_str().and_then(Uri::of_file_name) else { continue };
-        // Removed between the two looks: it no longer waits.
-        let Ok(meta) = entry.metadata() else { continue };
-        staged.push(Staged { uri, size_bytes: meta.len(), age: age(&meta) });
-    }
-    for entry in std::fs::read_dir(dir.join(INCOMING))? {
-        let entry = entry?;
-        if entry.metadata().is_ok_and(|meta| age(&meta) > INCOMING_AGE_MAX)
-            && let Err(error) = std::fs::remove_file(entry.path())
-        {
-            tracing::debug!(error = %error, "old incoming bytes not removed");
-        }
-    }
-    Ok(staged)
+enum To {
+    Folder(Box<incoming::Incoming>),
+    Store(Box<objects::Incoming>),
 }
 
-/// Time since a file was written; zero when its time lies ahead.
-fn age(meta: &std::fs::Metadata) -> Duration {
-    meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default()
+impl Incoming {
+    /// Appends bytes of the body.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when the volume has no room left; this can only be dropped then.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.hasher.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        match &mut self.to {
+            To::Folder(incoming) => incoming.write(bytes).await,
+            To::Store(incoming) => incoming.write(bytes).await,
+        }
+    }
+
+    /// Length of what was written so far.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Digest of what was written so far.
+    pub fn sha256(&self) -> Sha256 {
+        Sha256(self.hasher.clone().finalize().into())
+    }
+
+    /// Makes the bytes durable under a name that tells whose they are.
+    ///
+    /// # Errors
+    /// The volume or the store failed; nothing is left then, or what is left is found without a row.
+    pub async fn commit(self) -> Result<Uri, Error> {
+        let sha256 = self.sha256();
+        match self.to {
+            To::Folder(incoming) => incoming.commit(sha256).await,
+            To::Store(incoming) => incoming.commit().await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming").field("size_bytes", &self.size_bytes).finish_non_exhaustive()
+    }
 }

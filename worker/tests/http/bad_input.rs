@@ -7,6 +7,13 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use worker::auth::Scope;
+use worker::staging::Mode;
+
+crate::modes::in_both_modes! {
+    tricks_in_id_owner_track_and_name_reach_nothing,
+    bytes_that_are_no_segment_are_refused_with_their_defect,
+    bodies_that_break_off_or_stall_leave_nothing,
+}
 
 /// Sends each request, compares status and code, and sees that nothing has changed.
 async fn check(world: &World, cases: Vec<(&str, RequestBuilder, (u16, &str))>) {
@@ -135,9 +142,8 @@ async fn a_recording_that_is_not_there_is_said_so() {
     check(&world, cases).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tricks_in_id_owner_track_and_name_reach_nothing() {
-    let world = World::new().await;
+async fn tricks_in_id_owner_track_and_name_reach_nothing(mode: Mode) {
+    let world = World::in_mode(mode).await;
     let made = world.begun().await;
     let id = made.id.as_str();
     let bad = (400, "bad-request");
@@ -204,9 +210,12 @@ async fn tricks_in_id_owner_track_and_name_reach_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_that_are_no_segment_are_refused_with_their_defect() {
-    let world = World::with(|config| config.limits.segment_size = bytesize::ByteSize::kib(512)).await;
+async fn bytes_that_are_no_segment_are_refused_with_their_defect(mode: Mode) {
+    let world = World::with(|config| {
+        config.limits.segment_size = bytesize::ByteSize::kib(512);
+        config.staging.mode = mode;
+    })
+    .await;
     let (made, empty) = (world.begun().await, world.recording().await);
     let segment = bytes(Track::Video, Name::Media(2));
     let path = made.path(Track::Video, "segment_002.m4s");
@@ -283,9 +292,12 @@ async fn segments_that_last_too_long_are_refused() {
 }
 
 /// A body that breaks off or stalls is not acknowledged and leaves nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_break_off_or_stall_leave_nothing() {
-    let world = World::with(|config| config.http.body_timeout = std::time::Duration::from_millis(300)).await;
+async fn bodies_that_break_off_or_stall_leave_nothing(mode: Mode) {
+    let world = World::with(|config| {
+        config.http.body_timeout = std::time::Duration::from_millis(300);
+        config.staging.mode = mode;
+    })
+    .await;
     let made = world.begun().await;
     let before = world.traces().await;
     let segment = bytes(Track::Video, Name::Media(2));

@@ -12,6 +12,8 @@ mod result;
 mod steer;
 mod world;
 
+#[path = "../support/modes.rs"]
+mod modes;
 #[expect(dead_code, unreachable_pub, reason = "other test binaries use other parts of it")]
 #[path = "../support/set.rs"]
 mod set;

@@ -18,7 +18,6 @@ async fn database_away_during_a_segment_loses_nothing() {
     let world = World::with(|config| config.database.acquire_timeout = Duration::from_secs(1)).await;
     let made = world.begun().await;
     let segment = bytes(Track::Video, Name::Media(2));
-    let before = world.staged();
     let (first, rest) = segment.split_at(segment.len() / 2);
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
@@ -45,8 +44,8 @@ async fn database_away_during_a_segment_loses_nothing() {
     let (answer, ()) = tokio::join!(world.send(request), feeding);
     assert_eq!(answer.problem(), (503, "database-unavailable"));
     assert!(answer.headers.contains_key("retry-after"));
-    let after = world.staged();
-    assert_eq!(after.len(), before.len() + 1, "staged bytes are never deleted because of a database error: {after:?}");
+    let after = world.staged(&made, "video-002");
+    assert_eq!(after.len(), 1, "staged bytes are never deleted because of a database error");
     assert_eq!(world.texts("SELECT index::text FROM spool.segment WHERE index = 2", []).await.len(), 0);
 
     assert_eq!(world.send(world.request(Method::GET, "/healthz")).await.status, 200);
@@ -61,7 +60,11 @@ async fn database_away_during_a_segment_loses_nothing() {
     })
     .await;
     assert_eq!(answer.status, 201, "{answer:?}");
-    assert_eq!(world.staged(), after);
+    // What the first request left has no row and is not needed: the next look takes it away.
+    assert_eq!(world.staged(&made, "video-002").len(), 2);
+    worker::rescan::scan(&world.cx, Duration::ZERO).await.unwrap();
+    let [left] = &world.staged(&made, "video-002")[..] else { panic!("one of them stays") };
+    assert_ne!(left, &after[0]);
 }
 
 /// The store is away: what does not need it goes on, and what does says so.
@@ -151,8 +154,9 @@ async fn another_staging_folder_is_refused_while_the_first_is_in_use() {
     world.execute(silent, []).await;
     assert_eq!(open().await, None);
     // The first one hears of it at its next look, and takes in nothing that nobody would bring into the store.
+    let owner = domain::id::OwnerId::parse("o").unwrap();
     let (recording, staging) = (domain::id::RecordingId::parse("r").unwrap(), &world.cx.staging);
-    let receive = || staging.receive(&recording, Track::Video, Name::Init, 1);
+    let receive = || staging.receive(&owner, &recording, Track::Video, Name::Init, 1);
     receive().await.unwrap();
     assert!(!staging.register(&world.db).await.unwrap());
     assert!(matches!(receive().await.unwrap_err(), worker::staging::Error::Foreign { .. }));

@@ -23,6 +23,7 @@ use worker::auth::{Keyring, Scope};
 use worker::config::{Config, Secret};
 use worker::context::Context;
 use worker::serve::Bound;
+use worker::staging::Mode;
 
 /// The web app's token.
 pub(crate) const SERVICE: &str = "service-token-of-a-test";
@@ -100,6 +101,11 @@ pub(crate) fn bytes(track: Track, name: Name) -> Vec<u8> {
 impl World {
     pub(crate) async fn new() -> World {
         World::with(|_| {}).await
+    }
+
+    /// Where staged bytes wait as `mode` says.
+    pub(crate) async fn in_mode(mode: Mode) -> World {
+        World::with(|config| config.staging.mode = mode).await
     }
 
     /// With other settings.
@@ -219,7 +225,9 @@ impl World {
         }
         for folder in [self.staging(), self.objects()] {
             let mut files = Vec::new();
-            files_below(&folder, &folder, &mut files);
+            if folder.exists() {
+                files_below(&folder, &folder, &mut files);
+            }
             files.sort();
             text += &files.join("\n");
             text.push('\n');
@@ -227,13 +235,15 @@ impl World {
         text
     }
 
-    /// Names of committed staged bytes.
-    pub(crate) fn staged(&self) -> Vec<String> {
-        let mut files = Vec::new();
-        let folder = self.staging().join("received");
-        files_below(&folder, &folder, &mut files);
-        files.sort();
-        files
+    /// Files of committed staged bytes of one object, for example `video-001`, in either mode.
+    pub(crate) fn staged(&self, made: &Made, stem: &str) -> Vec<PathBuf> {
+        let (folder, stem) = match self.cx.staging.mode() {
+            Mode::Local => (self.staging().join("received"), format!("{}.{stem}-", made.id)),
+            Mode::Store => (self.objects().join(format!("o/{}/segments/.incoming", made.id)), format!("{stem}-")),
+        };
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let named = entries.map(|entry| entry.unwrap().path());
+        named.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&stem)).collect()
     }
 
     /// One text per row.

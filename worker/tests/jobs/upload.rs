@@ -10,10 +10,17 @@ use domain::segment::{self, Name, Track};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use std::time::Duration;
 use worker::db::{recordings, segments};
+use worker::staging::Mode;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn upload_brings_what_was_accepted_into_the_store_and_lists_it() {
-    let world = World::new().await;
+crate::support::modes::in_both_modes! {
+    upload_brings_what_was_accepted_into_the_store_and_lists_it,
+    upload_takes_a_segment_committed_between_its_last_look_and_its_end,
+    upload_records_bytes_that_are_gone_or_others_as_lost,
+    upload_ends_when_its_recording_is_cancelled_under_it,
+}
+
+async fn upload_brings_what_was_accepted_into_the_store_and_lists_it(mode: Mode) {
+    let world = World::in_mode(mode).await;
     let id = world.create("r").await;
     let worker = world.work_on(&[Queue::Ingest]);
     world.accept_set(&id, set(), |_, _| true).await;
@@ -35,9 +42,8 @@ async fn upload_brings_what_was_accepted_into_the_store_and_lists_it() {
 
 /// A segment is committed after the job has looked for the last time and before it ends. Its accept found the job
 /// running, so nobody else would ever come for it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end() {
-    let world = World::new().await;
+async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end(mode: Mode) {
+    let world = World::in_mode(mode).await;
     let id = world.create("r").await;
     let objects = set().objects();
     let (late, early) = objects.split_last().unwrap();
@@ -52,15 +58,14 @@ async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end() {
     world.accept(&other, track, Name::Init, &set().tracks[&track].0).await.unwrap();
     world.accept(&other, track, name, bytes).await.unwrap();
     let copy = "INSERT INTO spool.segment SELECT $1, track, index, state, size_bytes, sha256, etag, \
-        replace(staging_uri, 'local:other/', 'local:r/'), sample_index, timescale, tfdt, duration, sample_count, starts_with_sync \
+        replace(staging_uri, 'other/', 'r/'), sample_index, timescale, tfdt, duration, sample_count, starts_with_sync \
         FROM spool.segment WHERE recording_id = 'other' AND index > 0";
     let copy = sea_orm::Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, copy, [id.as_str().into()]);
     accepting.execute_raw(copy).await.unwrap();
-    for path in world.staged() {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if let Some(rest) = name.strip_prefix("other.") {
-            std::fs::copy(&path, path.with_file_name(format!("r.{rest}"))).unwrap();
-        }
+    let stem = format!("{track}-{:03}", name.index());
+    for path in world.staged_of("other", &stem) {
+        let twin = path.to_str().unwrap().replace("/other.", "/r.").replace("/o/other/", "/o/r/");
+        std::fs::copy(&path, twin).unwrap();
     }
     world.execute("DELETE FROM queue.job WHERE subject = 'other'", []).await;
 
@@ -81,20 +86,18 @@ async fn upload_takes_a_segment_committed_between_its_last_look_and_its_end() {
     worker.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn upload_records_bytes_that_are_gone_or_others_as_lost() {
-    let world = World::with(|config| config.live.missing_deadline = Duration::from_secs(3600)).await;
+async fn upload_records_bytes_that_are_gone_or_others_as_lost(mode: Mode) {
+    let world = World::with(|config| {
+        config.live.missing_deadline = Duration::from_secs(3600);
+        config.staging.mode = mode;
+    })
+    .await;
     let id = world.create("r").await;
     world.accept_set(&id, set(), |_, _| true).await;
-    for path in world.staged() {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if name.contains("video-002-") {
-            std::fs::remove_file(&path).unwrap();
-        } else if name.contains("audio-001-") {
-            let size = std::fs::metadata(&path).unwrap().len();
-            std::fs::write(&path, vec![0; usize::try_from(size).unwrap()]).unwrap();
-        }
-    }
+    std::fs::remove_file(&world.staged_of("r", "video-002")[0]).unwrap();
+    let damaged = &world.staged_of("r", "audio-001")[0];
+    let size = std::fs::metadata(damaged).unwrap().len();
+    std::fs::write(damaged, vec![0; usize::try_from(size).unwrap()]).unwrap();
     world.declare(&id, set()).await;
     world.complete(&id).await;
     let worker = world.work();
@@ -152,9 +155,8 @@ async fn upload_sets_a_provisional_end_back_to_live() {
     worker.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn upload_ends_when_its_recording_is_cancelled_under_it() {
-    let world = World::new().await;
+async fn upload_ends_when_its_recording_is_cancelled_under_it(mode: Mode) {
+    let world = World::in_mode(mode).await;
     let id = world.create("r").await;
     world.accept_set(&id, set(), |_, _| true).await;
     let cancelling = world.db.begin().await.unwrap();

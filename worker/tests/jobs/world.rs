@@ -12,7 +12,7 @@ use postgres::testing::TestDb;
 use queue::operate::By;
 use queue::read::{Filter, JobRow, Which, list_jobs};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ use worker::child::{self, Program};
 use worker::config::{Config, Secret};
 use worker::context::Context;
 use worker::db::recordings::{self, Recording};
+use worker::staging::Mode;
 use worker::work;
 
 /// A database, a store, a staging folder, and what the jobs are given of them.
@@ -51,6 +52,11 @@ impl Worker {
 impl World {
     pub async fn new() -> World {
         World::with(|_| {}).await
+    }
+
+    /// Where staged bytes wait as `mode` says.
+    pub async fn in_mode(mode: Mode) -> World {
+        World::with(|config| config.staging.mode = mode).await
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> World {
@@ -196,10 +202,30 @@ impl World {
         self.folder.path().join("objects").join(key)
     }
 
-    /// Files that wait in staging.
+    /// Files that wait in staging, in either mode.
     pub fn staged(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(self.folder.path().join("staging/received")).unwrap();
-        files.map(|file| file.unwrap().path()).collect()
+        match self.cx.staging.mode() {
+            Mode::Local => files(&self.folder.path().join("staging/received")),
+            Mode::Store => {
+                let recordings = files(&self.folder.path().join("objects/o"));
+                recordings.iter().flat_map(|recording| files(&recording.join("segments/.incoming"))).collect()
+            }
+        }
+    }
+
+    /// Those of one object, for example `video-001` of recording `r`.
+    pub fn staged_of(&self, id: &str, stem: &str) -> Vec<PathBuf> {
+        let mut staged = self.staged();
+        staged.retain(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            match self.cx.staging.mode() {
+                Mode::Local => name.starts_with(&format!("{id}.{stem}-")),
+                Mode::Store => {
+                    name.starts_with(&format!("{stem}-")) && path.to_str().unwrap().contains(&format!("/o/{id}/"))
+                }
+            }
+        });
+        staged
     }
 
     /// Keys of all objects.
@@ -209,6 +235,11 @@ impl World {
         keys.sort();
         keys
     }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Who asks for what tests ask of the queue.

@@ -57,7 +57,7 @@ async fn broken_rules_are_found_in_rows_and_objects() {
         ),
         (
             "UPDATE spool.segment SET state = 'received', stored_at = NULL, \
-               staging_uri = 'local:' || recording_id || '/video-001-' || encode(sha256, 'hex') WHERE track = 'video' AND index = 1",
+               staging_uri = 'local:' || recording_id || '/video-001-' || encode(sha256, 'hex') || '-' || repeat('0', 32) WHERE track = 'video' AND index = 1",
             "UPDATE spool.segment SET state = 'stored', stored_at = now() WHERE track = 'video' AND index = 1",
             &["R-9"],
         ),

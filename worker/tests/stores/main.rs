@@ -4,3 +4,5 @@
 
 mod objects;
 mod staged;
+#[path = "../support/mod.rs"]
+mod support;

@@ -2,7 +2,7 @@
 //! recorder's calls over HTTP, real segments, and FFmpeg's own view of a result.
 //!
 //! Every test binary uses another part of it.
-#![allow(dead_code, unused_imports, reason = "each test binary that includes this module uses another part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test binary that includes this module uses another part of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -12,18 +12,19 @@
 
 pub mod api;
 pub mod invariants;
+pub mod modes;
 pub mod packets;
 pub mod process;
-pub mod s3;
 pub mod proxy;
+pub mod s3;
 pub mod set;
 pub mod site;
 pub mod wait;
 
 pub use api::Api;
 pub use process::Running;
-pub use s3::S3Server;
 pub use proxy::Proxy;
+pub use s3::S3Server;
 pub use set::Set;
 pub use site::Site;
 

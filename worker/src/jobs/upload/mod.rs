@@ -6,21 +6,22 @@
 //! after the commit that says that the store has them.
 
 mod bring;
+mod bucket;
 mod end;
 mod list;
 mod manifest;
 mod settle;
 
 use super::{Job, obsolete};
+use crate::accept::Inits;
 use crate::context::Context;
 use crate::db::recordings::{self, Recording};
-use crate::db::segments;
+use crate::db::segments::{self, Segment};
 use bring::bring;
 use domain::job::{ManifestCheck, Upload};
-use domain::key::Keys;
 use domain::recording::State;
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use queue::enqueue;
 use queue::{JobCtx, JobError, Outcome};
 use sea_orm::DatabaseTransaction;
@@ -38,9 +39,10 @@ impl Job for Upload {
             return Ok(obsolete());
         };
         drain(cx, &recording).await?;
+        let looked = bucket::look(cx, &recording).await?;
         let listed = list::alone(cx, &self.recording).await?;
         let manifest = manifest::write(cx, ctx, &self.recording).await?;
-        end::end(cx, ctx, &self.recording, [listed, manifest].into_iter().flatten().min()).await
+        end::end(cx, ctx, &self.recording, [listed, manifest].into_iter().flatten().min(), looked).await
     }
 }
 
@@ -55,32 +57,45 @@ fn takes_segments(recording: &Recording) -> bool {
 /// Brings every received segment to its end. A fault of one ends the attempt in a retry, after those that went well are
 /// committed.
 async fn drain(cx: &Context, recording: &Recording) -> Result<(), JobError> {
-    let keys = Keys::new(&recording.owner, &recording.id);
+    let inits = Inits::default();
     loop {
-        let rows = segments::received(&cx.db, &recording.id, BATCH).await?;
-        if rows.is_empty() {
+        let mut rows = segments::received(&cx.db, &recording.id, BATCH).await?;
+        // Without its initialization section nobody can look into a segment that was only reported.
+        if rows.iter().any(|segment| segment.row.index == 0) {
+            rows.retain(|segment| segment.row.index == 0);
+        }
+        // Without the second look the rows of a recording that was given up meanwhile would be brought again and again.
+        if rows.is_empty() || !bring_all(cx, recording, &inits, rows).await? {
             return Ok(());
         }
-        let bringing = rows.into_iter().map(|segment| bring(cx, &keys, segment));
-        let mut brought = stream::iter(bringing).buffer_unordered(PARALLEL).ready_chunks(PARALLEL);
-        while let Some(some) = brought.next().await {
-            let (mut well, mut fault) = (Vec::new(), None);
-            for one in some {
-                match one {
-                    Ok(brought) => well.push(brought),
-                    Err(error) => fault = Some(error),
-                }
+    }
+}
+
+/// Brings some segments, a few at once. False when the recording has no use for them any more.
+async fn bring_all(cx: &Context, recording: &Recording, inits: &Inits, rows: Vec<Segment>) -> Result<bool, JobError> {
+    let mut rows = rows.into_iter();
+    let (mut running, mut fault) = (FuturesUnordered::new(), None);
+    loop {
+        // After a fault none is begun any more, but those under way are not thrown away: a store that fails one request
+        // in a few would else make each attempt bring the same segments again.
+        while fault.is_none() && running.len() < PARALLEL {
+            let Some(segment) = rows.next() else { break };
+            running.push(bring(cx, recording, inits, segment));
+        }
+        let Some(one) = running.next().await else { break };
+        let (mut well, mut next) = (Vec::new(), Some(one));
+        while let Some(one) = next {
+            match one {
+                Ok(brought) => well.push(brought),
+                Err(error) => fault = fault.or(Some(error)),
             }
-            // Without this the rows of a recording that was given up meanwhile would be brought again and again.
-            let goes_on = settle(cx, &recording.id, &well).await?;
-            if let Some(error) = fault {
-                return Err(error);
-            }
-            if !goes_on {
-                return Ok(());
-            }
+            next = running.next().now_or_never().flatten();
+        }
+        if !settle(cx, &recording.id, &well).await? {
+            return Ok(false);
         }
     }
+    fault.map_or(Ok(true), Err)
 }
 
 async fn put_check(tx: &DatabaseTransaction, recording: &Recording) -> Result<(), JobError> {

@@ -25,7 +25,12 @@ pub(super) async fn settle(cx: &Context, id: &RecordingId, some: &[Brought]) -> 
     let mut settled = false;
     for Brought { segment, fate } in some {
         settled |= match fate {
-            Fate::Stored { etag } => segments::mark_stored(&tx, id, &segment.row, etag.as_deref()).await?,
+            Fate::Stored { etag, content } => {
+                if let Some(content) = content {
+                    segments::fill(&tx, id, &segment.row, content).await?;
+                }
+                segments::mark_stored(&tx, id, &segment.row, etag.as_deref()).await?
+            }
             Fate::Lost { cause } => lose(&tx, id, segment, cause).await?,
         };
     }
@@ -34,29 +39,34 @@ pub(super) async fn settle(cx: &Context, id: &RecordingId, some: &[Brought]) -> 
         list::append(cx, &tx, id).await?;
     }
     db::commit(tx).await?;
-    for Brought { segment, fate } in some {
-        if let (Fate::Stored { .. }, Some(Ok(uri))) = (fate, segment.staging_uri.as_deref().map(str::parse::<Uri>))
-            && let Err(error) = cx.staging.remove(&uri).await
-        {
-            tracing::warn!(recording.id = %id, error = %error, "staged bytes not removed, the next scan will");
-        }
+    let stored = some.iter().filter(|one| matches!(one.fate, Fate::Stored { .. }));
+    let uris: Vec<Uri> = stored.filter_map(|one| one.segment.staging_uri.as_deref()?.parse().ok()).collect();
+    if let Err(error) = cx.staging.remove(&uris).await {
+        tracing::warn!(recording.id = %id, error = %error, "staged bytes not removed, the next look at them will");
     }
     Ok(true)
 }
 
 async fn lose(tx: &DatabaseTransaction, id: &RecordingId, segment: &Segment, cause: &str) -> Result<bool, JobError> {
     let (track, index) = (segment.row.track, segment.row.index);
-    let lost = segments::mark_lost(tx, id, &segment.row, cause).await?;
-    if lost {
+    let lost = segments::mark_lost(tx, id, segment, cause).await?;
+    if !lost {
+        return Ok(false);
+    }
+    if segment.unread {
+        // Reported and never acknowledged: the sender hears of it when it asks again.
+        tracing::warn!(recording.id = %id, segment.track = %track, segment.index = index, cause, "reported segment refused");
+        events::append(tx, id, "segment.refused", json!({ "track": track, "index": index, "cause": cause })).await?;
+    } else {
         tracing::error!(recording.id = %id, segment.track = %track, segment.index = index, cause, "acknowledged segment lost");
         events::append(tx, id, "segment.lost", json!({ "track": track, "index": index, "cause": cause })).await?;
     }
-    Ok(lost)
+    Ok(true)
 }
 
 /// A segment that came after a provisional end: the recording goes on. Accept must not be let in or shut out between
 /// the look at the flag and the change, so the row is taken FOR UPDATE, which waits for those that accept now.
-async fn go_on(tx: &DatabaseTransaction, recording: Recording) -> Result<(), JobError> {
+pub(super) async fn go_on(tx: &DatabaseTransaction, recording: Recording) -> Result<(), JobError> {
     let provisional_end = recording.provisional && matches!(recording.state, State::Finalizing | State::Ready);
     if !provisional_end {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Reads the manifest of another uploader: a claim, which declares the end when it says that it is complete.
 
 use super::super::put_check;
+use crate::bucket::ManifestFound;
 use crate::context::Context;
 use crate::db::bucket::{self, Seen};
 use crate::db::recordings::{self, Recording};
@@ -19,12 +20,6 @@ const SIZE_MAX_BYTES: u64 = 32 << 20;
 
 /// Doubts that an event names; a person reads it.
 const DOUBTS_MAX: usize = 20;
-
-/// The manifest as a listing shows it.
-pub(super) struct ManifestFound {
-    pub(super) stamp: String,
-    pub(super) size_bytes: u64,
-}
 
 /// Reads the manifest, unless it is the one that was read last. One that cannot be read is told of once and changes
 /// nothing: what earlier ones have said still counts.

@@ -8,18 +8,17 @@ mod head;
 mod manifest;
 mod take;
 
+use crate::bucket::{ManifestFound, Sight};
 use crate::context::Context;
 use crate::db::bucket;
 use crate::db::recordings::{self, Recording};
-use crate::storage::Listed;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::bucket::{Found, Reach, behind, pause, reach, unread};
 use domain::id::RecordingId;
-use domain::key::{Keys, Object};
+use domain::key::Keys;
 use domain::recording::{Source, State};
 use domain::segment::{Name, Track};
 use futures_util::{StreamExt as _, stream};
-use manifest::ManifestFound;
 use queue::JobError;
 use std::collections::HashMap;
 use take::take;
@@ -82,33 +81,6 @@ fn next_at(cx: &Context, now: &Recording, newest_at: Option<DateTime<Utc>>) -> O
     let quiet = newest_at.map_or(TimeDelta::zero(), |newest_at| now.now - newest_at);
     let pause = pause(now.door(), quiet.to_std().unwrap_or_default(), cx.config.bucket.pace())?;
     Some(now.now + TimeDelta::from_std(pause).unwrap_or_default())
-}
-
-/// What a listing shows.
-#[derive(Default)]
-struct Sight {
-    found: Vec<Found>,
-    manifest: Option<ManifestFound>,
-}
-
-impl Sight {
-    fn add(&mut self, keys: &Keys, listed: &Listed) {
-        let stamp = stamp(listed);
-        match keys.parse(&listed.key) {
-            Some(Object::Segment(track, name)) => {
-                self.found.push(Found { track, name, size_bytes: listed.size_bytes, stamp })
-            }
-            Some(Object::Manifest) => self.manifest = Some(ManifestFound { stamp, size_bytes: listed.size_bytes }),
-            Some(_) | None => {}
-        }
-    }
-}
-
-/// Changes when an object is written again. Without an entity tag it is length and time, and a second in which the same
-/// length is written twice is told apart by the look after it, if at all: only a manifest is written so often, and it grows.
-pub(crate) fn stamp(listed: &Listed) -> String {
-    let modified_at = listed.modified_at.map_or(0, |at| at.timestamp_micros());
-    listed.etag.clone().unwrap_or_else(|| format!("{}-{modified_at}", listed.size_bytes))
 }
 
 /// Everything of the recording.
