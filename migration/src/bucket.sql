@@ -9,7 +9,7 @@ ALTER TABLE spool.segment
 
 CREATE TABLE spool.bucket (
   recording_id    text PRIMARY KEY REFERENCES spool.recording ON DELETE CASCADE,
-  looked_at       timestamptz,   -- when the last look that saw all of it began
+  looked_at       timestamptz,   -- when the last look began
   hastened_at     timestamptz,   -- when a viewer last asked for a look
   newest_at       timestamptz,   -- when a look last found something new
   manifest_stamp  text,          -- of the manifest that was read last, readable or not

@@ -6,10 +6,13 @@
 
 use crate::context::Context;
 use crate::db::recordings::Recording;
+use crate::db::segments::Segment;
 use crate::db::{self, bucket};
-use domain::bucket::Pace;
+use crate::storage::Listed;
+use domain::bucket::{Found, Known, Pace, unread};
 use domain::id::{OwnerId, RecordingId};
 use domain::job::{Queue, Upload};
+use domain::key::{Keys, Object};
 use domain::recording::{Source, State};
 use queue::enqueue::{self, Enqueue};
 use sea_orm::ConnectionTrait;
@@ -86,4 +89,54 @@ pub async fn hasten(cx: &Context, recording: &Recording) -> Result<(), Error> {
         cx.bell.ring(Queue::Ingest.as_str());
     }
     Ok(())
+}
+
+/// What a listing shows of one recording.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    /// Initialization sections and segments.
+    pub(crate) found: Vec<Found>,
+    /// The manifest, if it is there.
+    pub(crate) manifest: Option<ManifestFound>,
+}
+
+/// The manifest as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ManifestFound {
+    /// Changes when it is written again.
+    pub(crate) stamp: String,
+    /// Its length.
+    pub(crate) size_bytes: u64,
+}
+
+impl Sight {
+    /// Adds an object; what is neither a segment nor the manifest is passed over.
+    pub(crate) fn add(&mut self, keys: &Keys, listed: &Listed) {
+        let (stamp, size_bytes) = (stamp(listed), listed.size_bytes);
+        match keys.parse(&listed.key) {
+            Some(Object::Segment(track, name)) => self.found.push(Found { track, name, size_bytes, stamp }),
+            Some(Object::Manifest) => self.manifest = Some(ManifestFound { stamp, size_bytes }),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Whether it shows something that no look has taken in: an object without its row, or another manifest.
+    pub(crate) fn is_ahead_of(self, seen: &bucket::Seen, rows: &[Segment], index_max: u32) -> bool {
+        let stamp = self.manifest.map(|manifest| manifest.stamp);
+        let known: Vec<Known> = rows.iter().map(known).collect();
+        (stamp.is_some() && stamp != seen.manifest_stamp) || !unread(self.found, &known, index_max).is_empty()
+    }
+}
+
+fn known(segment: &Segment) -> Known {
+    let row = &segment.row;
+    let stamp = row.defect.is_some().then(|| segment.etag.clone()).flatten();
+    Known { track: row.track, index: row.index, state: row.state, stamp }
+}
+
+/// Changes when an object is written again: the entity tag, else length and time. Where the time has seconds only, the
+/// same length twice in one second is taken for the same object; only a manifest is written so often, and it grows.
+fn stamp(listed: &Listed) -> String {
+    let modified_at = listed.modified_at.map_or(0, |at| at.timestamp_micros());
+    listed.etag.clone().unwrap_or_else(|| format!("{}-{modified_at}", listed.size_bytes))
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// What earlier looks have left.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
-    /// When the last look that saw all of the recording began.
+    /// When the last look began.
     pub looked_at: Option<DateTime<Utc>>,
     /// When a look last found something new.
     pub newest_at: Option<DateTime<Utc>>,
@@ -61,7 +61,7 @@ pub async fn note_manifest(
     done.map(|_| ()).map_err(Error::of("note manifest of the bucket", id))
 }
 
-/// Notes the end of a look that began at `began`: whether it saw the whole recording, and whether it found something.
+/// Notes the end of a look that began at `began`, and whether it found something.
 ///
 /// # Errors
 /// The database's.
@@ -69,14 +69,13 @@ pub async fn note_look(
     db: &impl ConnectionTrait,
     id: &RecordingId,
     began: DateTime<Utc>,
-    whole: bool,
     found: bool,
 ) -> Result<(), Error> {
     let sql = "INSERT INTO spool.bucket AS b (recording_id, looked_at, newest_at) \
-            VALUES ($1, CASE WHEN $3 THEN $2::timestamptz END, CASE WHEN $4 THEN now() END) \
+            VALUES ($1, $2::timestamptz, CASE WHEN $3 THEN now() END) \
         ON CONFLICT (recording_id) DO UPDATE SET looked_at = greatest(b.looked_at, excluded.looked_at), \
             newest_at = greatest(b.newest_at, excluded.newest_at)";
-    let done = execute(db, sql, [id.as_str().into(), began.into(), whole.into(), found.into()]).await;
+    let done = execute(db, sql, [id.as_str().into(), began.into(), found.into()]).await;
     done.map(|_| ()).map_err(Error::of("note look into the bucket", id))
 }
 

@@ -8,7 +8,8 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::time::Duration;
 
 /// Counts one more silent minute of every live recording that was not heard since the last count. Only minutes in which
-/// this ran count: an outage of ours ends no recording. An accepted segment is a sign of life too.
+/// this ran count: an outage of ours ends no recording, and of one that another uploader writes only minutes in which its bucket was looked
+/// into. An accepted or found segment is a sign of life too.
 ///
 /// # Errors
 /// The database's.
@@ -18,6 +19,8 @@ pub async fn count_silence(db: &impl ConnectionTrait) -> Result<u64, Error> {
     let sql = "UPDATE spool.liveness AS l SET swept_at = now(), silent_minutes = CASE \
             WHEN l.swept_at IS NULL THEN 0 \
             WHEN l.heard_at > l.swept_at THEN 0 \
+            WHEN r.source = 'bucket' AND NOT EXISTS (SELECT FROM spool.bucket AS b \
+              WHERE b.recording_id = l.recording_id AND b.looked_at > l.swept_at) THEN l.silent_minutes \
             WHEN EXISTS (SELECT FROM spool.segment AS s \
               WHERE s.recording_id = l.recording_id AND s.received_at > l.swept_at) THEN 0 \
             ELSE l.silent_minutes + 1 END \
@@ -149,6 +152,19 @@ pub async fn taking_in(
     let values = [after.map_or("", RecordingId::as_str).into(), i64::from(round).into(), i64::from(limit).into()];
     let rows = all(db, sql, values).await;
     rows.and_then(read_open).map_err(Error::of("look for recordings that take in", ""))
+}
+
+/// Recordings behind `after` that another uploader writes and that may go on: somebody has to look into their bucket.
+///
+/// # Errors
+/// The database's.
+pub async fn watched(db: &impl ConnectionTrait, after: Option<&RecordingId>, limit: u32) -> Result<Vec<Open>, Error> {
+    let sql = "SELECT id, owner_id, state, plan_version::int8, frozen_version >= plan_version AS frozen FROM spool.recording \
+        WHERE id > $1 AND source = 'bucket' AND (state = 'live' OR (state = 'finalizing' AND frozen_version < plan_version) \
+          OR (state IN ('finalizing', 'ready') AND provisional)) \
+        ORDER BY id LIMIT $2";
+    let rows = all(db, sql, [after.map_or("", RecordingId::as_str).into(), i64::from(limit).into()]).await;
+    rows.and_then(read_open).map_err(Error::of("look for foreign buckets", ""))
 }
 
 /// Marks provisional ends older than `age` as signalled, at most `limit`, and says which: they will not go on any more.

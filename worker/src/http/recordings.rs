@@ -4,6 +4,7 @@ use super::extract::{Id, Json, Query};
 use super::problem::{Code, Problem};
 use super::{Api, access};
 use crate::auth::{Scope, Token};
+use crate::bucket;
 use crate::db::recordings::{Created, Filter, New, Recording, Served};
 use crate::db::{self, liveness, recordings, segments};
 use axum::extract::State;
@@ -12,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::id::{OwnerId, RecordingId};
+use domain::job::Queue;
 use domain::recording::{Policy, Source, State as RecordingState};
 use domain::segment::Track;
 use http::{HeaderMap, StatusCode, Uri};
@@ -54,7 +56,14 @@ pub(crate) async fn create(
     let new = New { id: id.clone(), owner, source, policy, webhook };
     let tx = db::begin(&api.cx.db).await?;
     let created = recordings::create(&tx, &new).await?;
+    let watched = matches!(created, Created::New(_)) && new.source == Source::Bucket;
+    if watched {
+        bucket::watch(&tx, &new.id, &new.owner).await?;
+    }
     db::commit(tx).await?;
+    if watched {
+        api.cx.bell.ring(Queue::Ingest.as_str());
+    }
     let (status, recording) = match created {
         Created::New(recording) => (StatusCode::CREATED, recording),
         Created::Same(recording) => (StatusCode::OK, recording),

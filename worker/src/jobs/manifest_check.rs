@@ -6,17 +6,18 @@
 //! and every change of state has one winner.
 
 use super::{Job, end_in, obsolete, unless_locked};
+use crate::bucket::{self, Sight};
 use crate::context::Context;
 use crate::db::plans::Frozen;
 use crate::db::recordings::{self, Advanced, From, Recording};
 use crate::db::{self, plans, segments};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::completeness::{self, Awaited, Broken, Completeness, Limits, Object, Seen};
 use domain::id::RecordingId;
 use domain::job::{Cleanup, ManifestCheck, Mux, Queue, Upload};
 use domain::key::{self, Keys};
 use domain::mux::Plan;
-use domain::recording::{Cause, State};
+use domain::recording::{Cause, Source, State};
 use domain::segment::Row;
 use queue::enqueue::Enqueue;
 use queue::{JobCtx, JobError, Outcome};
@@ -36,7 +37,12 @@ impl Job for ManifestCheck {
             Ok(recording) => recording,
             Err(ended) => return Ok(ended),
         };
-        let seen = observe(cx, &recording).await?;
+        let Some(seen) = observe(cx, &recording).await? else {
+            // Whoever has looked wakes this job.
+            bucket::watch(&cx.db, &recording.id, &recording.owner).await?;
+            cx.bell.ring(Queue::Ingest.as_str());
+            return Ok(Outcome::Snooze(LOOK_AGAIN));
+        };
         match completeness::check(&seen) {
             Completeness::Complete(plan) | Completeness::Incomplete(plan) => freeze(cx, ctx, &recording, &plan).await,
             Completeness::Waiting { on, until } => {
@@ -121,6 +127,11 @@ async fn frozen(
         put_mux(&tx, &recording).await?;
         return end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Mux]).await;
     }
+    if recording.source == Source::Bucket && is_unlooked(cx, &tx, &recording).await? {
+        // What came before the signal may lie in the bucket unseen. If a look finds it, the recording goes on by that.
+        bucket::watch(&tx, id, &recording.owner).await?;
+        return end_in(cx, ctx, tx, Outcome::Snooze(LOOK_AGAIN), &[Queue::Ingest]).await;
+    }
     let rows = segments::rows(&tx, id).await?;
     if plan.is_some_and(|plan| holds(&plan, &recording, rows.iter().map(|segment| &segment.row))) {
         plans::confirm_end(&tx, id).await?;
@@ -161,22 +172,26 @@ fn holds<'a>(plan: &Plan, recording: &Recording, mut rows: impl Iterator<Item = 
         let planned = plan.tracks.iter().filter(|planned| planned.track == track);
         planned.flat_map(|planned| &planned.segments).any(|segment| segment.index == index)
             || plan.gaps.iter().any(|gap| gap.track == track && gap.segments.contains(&index))
+            || plan.repairs.iter().any(|left_out| (left_out.track, left_out.segment) == (track, index))
     };
     let declared = |track| recording.declared.as_ref().map_or(0, |declared| declared.last_index(track));
     domain::segment::Track::ALL.into_iter().all(|track| declared(track) == 0 || knows(track, declared(track)))
         && rows.all(|row| row.index == 0 || knows(row.track, row.index))
 }
 
-async fn observe(cx: &Context, recording: &Recording) -> Result<Seen, JobError> {
+/// Rows, declaration and a listing of the bucket. `None` when another uploader writes the recording and its bucket has to
+/// be looked into first.
+async fn observe(cx: &Context, recording: &Recording) -> Result<Option<Seen>, JobError> {
     let rows = segments::rows(&cx.db, &recording.id).await?;
     let keys = Keys::new(&recording.owner, &recording.id);
     let mut listing = cx.store.list(&keys.segments_prefix()).await?;
-    let mut objects = Vec::new();
+    let (mut objects, mut sight) = (Vec::new(), Sight::default());
     loop {
         let page = listing.page(PAGE).await?;
         if page.is_empty() {
             break;
         }
+        page.iter().filter(|_| recording.source == Source::Bucket).for_each(|listed| sight.add(&keys, listed));
         objects.extend(page.iter().filter_map(|listed| match keys.parse(&listed.key) {
             Some(key::Object::Segment(track, name)) => {
                 Some(Object { track, index: name.index(), size_bytes: listed.size_bytes })
@@ -184,26 +199,51 @@ async fn observe(cx: &Context, recording: &Recording) -> Result<Seen, JobError> 
             Some(_) | None => None,
         }));
     }
+    let foreign = match recording.source {
+        Source::Spool => db::bucket::Seen::default(),
+        Source::Bucket => db::bucket::seen(&cx.db, &recording.id).await?,
+    };
+    let ended_at = recording.signalled_at.max(recording.ended_at).unwrap_or(recording.created_at);
+    if recording.source == Source::Bucket && may_look(cx, recording, ended_at) {
+        let late = foreign.looked_at < Some(ended_at);
+        if late || sight.is_ahead_of(&foreign, &rows, cx.config.limits.segments_max) {
+            return Ok(None);
+        }
+    }
     // Rows first: what is stored between the two looks changes `stored_seq`, and the freeze looks again.
     let live = &cx.config.live;
-    Ok(Seen {
+    Ok(Some(Seen {
         owner: recording.owner.clone(),
         recording: recording.id.clone(),
         policy: recording.policy,
         accept_gaps: recording.gaps_accepted,
         version: recording.plan_version,
         declared: recording.declared.clone(),
-        claimed: None,
+        claimed: foreign.claims,
         rows: rows.into_iter().map(|segment| segment.row).collect(),
         objects,
-        signalled_at: recording.signalled_at.max(recording.ended_at).unwrap_or(recording.created_at),
+        signalled_at: ended_at,
         now: recording.now,
         limits: Limits {
             declaration_wait: live.declaration_wait,
             missing_deadline: live.missing_deadline,
             max_gap_ratio: live.max_gap_ratio,
         },
-    })
+    }))
+}
+
+/// Whether nobody has looked into the bucket since the end was signalled.
+async fn is_unlooked(cx: &Context, tx: &DatabaseTransaction, recording: &Recording) -> Result<bool, JobError> {
+    let Some(signalled_at) = recording.signalled_at else { return Ok(false) };
+    let seen = db::bucket::seen(tx, &recording.id).await?;
+    Ok(seen.looked_at < Some(signalled_at) && may_look(cx, recording, signalled_at))
+}
+
+/// Whether an unseen object is worth a look before the verdict. Nothing is waited for longer than for what is missing: an
+/// object may be there that nobody can read.
+fn may_look(cx: &Context, recording: &Recording, ended_at: DateTime<Utc>) -> bool {
+    let patience = TimeDelta::from_std(cx.config.live.missing_deadline).unwrap_or(TimeDelta::MAX);
+    !recording.gaps_accepted && recording.now - ended_at < patience
 }
 
 /// Freezes the plan, unless anything has changed since it was made.

@@ -161,7 +161,13 @@ async fn write(
 ) -> Result<Result<MuxReport, Outcome>, JobError> {
     let settings = &cx.config.mux;
     let hashing = if settings.hash { Hashing::Sha256 } else { Hashing::Off };
-    let guard = if settings.hash { Guard::Digest } else { Guard::Size };
+    let unread = layout.chunks().iter().any(|chunk| layout.segment(chunk).sha256.is_none());
+    let guard = match settings.hash {
+        // What another uploader wrote is held to its index: a digest would have to be made of all its bytes.
+        _ if unread => Guard::Samples,
+        true => Guard::Digest,
+        false => Guard::Size,
+    };
     let read_ahead_bytes = u64::from(settings.read_ahead) * READ_AHEAD_BYTES;
     let total_bytes = layout.size_bytes();
     let part_bytes = settings.part_size.0.max(total_bytes.div_ceil(PARTS_MAX));

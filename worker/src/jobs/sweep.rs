@@ -34,6 +34,7 @@ impl Job for Sweep {
         }
         resume_unfinished(cx).await?;
         resume_uploads(cx).await?;
+        resume_looks(cx).await?;
         look_after_incoming(cx).await?;
         for queue in [Queue::Control, Queue::Mux, Queue::Ingest] {
             cx.bell.ring(queue.as_str());
@@ -110,17 +111,34 @@ async fn resume_uploads(cx: &Context) -> Result<(), JobError> {
     let mut after = None;
     loop {
         let page = sweep::waiting_for_store(&cx.db, after.as_ref(), PAGE).await?;
-        let live = live_jobs(cx, &page).await?;
-        for open in &page {
-            if works(&live, open, &[Kind::Upload]) || gave_up(cx, open, Kind::Upload).await? {
-                continue;
-            }
-            tracing::warn!(recording.id = %open.id, job.kind = Kind::Upload.as_str(), "recording without a job, resumed");
-            put(&cx.db, &Upload { recording: open.id.clone() }, open.owner.as_str()).await?;
-        }
+        resume_upload_of(cx, &page).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id.clone());
     }
+}
+
+/// Sends somebody to look into buckets that other uploaders write, if nobody does: a job that was lost or cancelled, a
+/// recording that was opened again.
+async fn resume_looks(cx: &Context) -> Result<(), JobError> {
+    let mut after = None;
+    loop {
+        let page = sweep::watched(&cx.db, after.as_ref(), PAGE).await?;
+        resume_upload_of(cx, &page).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+    }
+}
+
+async fn resume_upload_of(cx: &Context, page: &[Open]) -> Result<(), JobError> {
+    let live = live_jobs(cx, page).await?;
+    for open in page {
+        if works(&live, open, &[Kind::Upload]) || gave_up(cx, open, Kind::Upload).await? {
+            continue;
+        }
+        tracing::warn!(recording.id = %open.id, job.kind = Kind::Upload.as_str(), "recording without a job, resumed");
+        put(&cx.db, &Upload { recording: open.id.clone() }, open.owner.as_str()).await?;
+    }
+    Ok(())
 }
 
 /// Looks after bytes in the object store that no row knows: of a part of the recordings each minute, since every look is

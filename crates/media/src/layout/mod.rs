@@ -192,6 +192,11 @@ impl Layout {
         &self.tracks[chunk.track].input.segments[chunk.segment]
     }
 
+    /// Segment `n` of track `track`, both counted from 0.
+    pub(crate) fn segment_of(&self, track: usize, n: usize) -> &SegmentInput {
+        &self.tracks[track].input.segments[n]
+    }
+
     /// The tracks' places on the common timeline, in the order of the result.
     pub fn times(&self) -> impl ExactSizeIterator<Item = &TrackTimes> {
         self.tracks.iter().map(|track| &track.times)

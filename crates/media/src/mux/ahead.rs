@@ -7,6 +7,7 @@
 
 use super::{Change, Guard, Options, SegmentReader, SegmentRef};
 use crate::layout::{Chunk, Layout};
+use crate::walk;
 use bytes::Bytes;
 use domain::id::Sha256;
 use futures_util::StreamExt as _;
@@ -126,12 +127,32 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
         }
         let Some((place, segment, read)) = self.reading.next().await else { return Ok(()) };
         let bytes = read.map_err(|source| Error::Read { segment, source })?;
-        check(&segment, &bytes, self.guard).map_err(|change| Error::Changed { segment, change })?;
+        self.check(place, &segment, &bytes).map_err(|change| Error::Changed { segment, change })?;
         self.segments += 1;
         self.read_bytes += segment.size_bytes;
         self.held.insert(place, bytes);
         self.fill();
         Ok(())
+    }
+
+    fn check(&self, place: Place, segment: &SegmentRef, bytes: &Bytes) -> Result<(), Change> {
+        let (expected, found) = (segment.size_bytes, bytes.len() as u64);
+        if expected != found {
+            return Err(Change::Size { expected, found });
+        }
+        match (self.guard, segment.sha256) {
+            (Guard::Digest | Guard::Samples, Some(expected)) => match Sha256::of(bytes) {
+                found if found == expected => Ok(()),
+                found => Err(Change::Digest { expected, found }),
+            },
+            (Guard::Samples, None) => {
+                let (track, n) = place;
+                let packed = &self.layout.segment_of(track, n).packed;
+                let walked = walk::media(self.layout.init(track), bytes, walk::Limits::NONE);
+                walked.is_ok_and(|media| media.index == *packed).then_some(()).ok_or(Change::Samples)
+            }
+            (Guard::Digest, None) | (Guard::Size, _) => Ok(()),
+        }
     }
 
     /// The bytes of a chunk. Chunks are taken in the order of the layout.
@@ -155,19 +176,5 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
             }
             self.arrive().await?;
         }
-    }
-}
-
-fn check(segment: &SegmentRef, bytes: &Bytes, guard: Guard) -> Result<(), Change> {
-    let (expected, found) = (segment.size_bytes, bytes.len() as u64);
-    if expected != found {
-        return Err(Change::Size { expected, found });
-    }
-    match (guard, segment.sha256) {
-        (Guard::Digest, Some(expected)) => match Sha256::of(bytes) {
-            found if found == expected => Ok(()),
-            found => Err(Change::Digest { expected, found }),
-        },
-        (Guard::Digest, None) | (Guard::Size, _) => Ok(()),
     }
 }

@@ -75,6 +75,9 @@ pub enum Guard {
     /// Its digest too, where the plan has one.
     #[default]
     Digest,
+    /// Its digest, and where the plan has none, its samples: their sizes, times and places are those of the index that the
+    /// result is laid out by. For segments that nobody of ours has read whole.
+    Samples,
 }
 
 /// How a result is written. Nothing here changes its bytes.
@@ -127,6 +130,9 @@ pub enum Change {
         /// Found.
         found: u64,
     },
+    /// Its samples are others than those of its index, or it is no segment any more.
+    #[error("its samples are not those of its index")]
+    Samples,
     /// It has other bytes.
     #[error("its digest is {found} instead of {expected}")]
     Digest {

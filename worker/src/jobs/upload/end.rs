@@ -1,6 +1,6 @@
 //! Ends an attempt in the transaction that has looked once more.
 
-use super::bucket::Looked;
+use super::bucket::{Looked, asks_for_check};
 use super::{list, put_check, takes_segments};
 use crate::context::Context;
 use crate::db::{self, listing, recordings, segments};
@@ -35,7 +35,8 @@ pub(super) async fn end(
         return end_in(cx, ctx, tx, Outcome::Snooze(Duration::ZERO), &[]).await;
     }
     let mut ring: &[Queue] = &[];
-    if recording.state == State::Finalizing && !recording.door().frozen {
+    let looked_for_check = looked.is_some() && asks_for_check(&recording);
+    if looked_for_check || (recording.state == State::Finalizing && !recording.door().frozen) {
         put_check(&tx, &recording).await?;
         ring = &[Queue::Control];
     }

@@ -43,8 +43,14 @@ impl Looked {
     /// found this job running and enqueued none.
     pub(super) fn misses_end(&self, recording: &Recording) -> bool {
         let ended_at = recording.signalled_at.max(recording.ended_at);
-        recording.state == State::Finalizing && !recording.door().frozen && ended_at > Some(self.began)
+        asks_for_check(recording) && ended_at > Some(self.began)
     }
+}
+
+/// The end was signalled or came by silence, and a verdict waits for what a look finds.
+pub(super) fn asks_for_check(recording: &Recording) -> bool {
+    let confirmed = recording.provisional && recording.signalled_at.is_some();
+    recording.state == State::Finalizing && !recording.door().frozen || confirmed
 }
 
 /// Looks, if it is the recording of another uploader and something may still come.
@@ -70,7 +76,7 @@ pub(super) async fn look(cx: &Context, recording: &Recording) -> Result<Option<L
     let known = bucket::known(&cx.db, id, from).await?;
     let new = unread(found, &known, cx.config.limits.segments_max);
     let taken = read_all(cx, recording, new).await?;
-    bucket::note_look(&cx.db, id, began, reach == Reach::Whole, taken > 0).await?;
+    bucket::note_look(&cx.db, id, began, taken > 0).await?;
     let now = recordings::get(&cx.db, id).await?;
     let newest_at = if taken > 0 { None } else { seen.newest_at.or(Some(recording.created_at)) };
     Ok(Some(Looked { began, next_at: now.and_then(|now| next_at(cx, &now, newest_at)) }))
