@@ -1,12 +1,55 @@
 //! Several processes of each kind over one database and one store, while they are killed and while what they stand on
 //! goes away.
 //!
-//! Long forms and short ones are the same tests: `SPOOL_TEST_CHAOS=long`, which `make chaos` sets, makes recordings
-//! longer and outages slower.
+//! Long and short forms are the same tests: `SPOOL_TEST_CHAOS=long`, which `make chaos` sets, makes recordings longer
+//! and takes the cases that a short run leaves out.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+#![allow(clippy::print_stdout, reason = "a seed and what was counted belong to the report of a test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod database;
+mod fleet;
+mod full;
+mod kills;
+mod outage;
 mod proxy;
+mod several;
+mod watching;
+
+use fleet::Fleet;
+use serde_json::Value;
+use std::time::Duration;
+use support::api::Recording;
+use support::wait;
+
+/// How much time a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// Two minutes for this whole binary.
+    Short,
+    /// As long as it takes.
+    Long,
+}
+
+impl Length {
+    fn asked() -> Length {
+        #[expect(clippy::disallowed_methods, reason = "this is where the test run is told its length")]
+        let long = std::env::var("SPOOL_TEST_CHAOS").is_ok_and(|value| value == "long");
+        if long { Length::Long } else { Length::Short }
+    }
+}
+
+/// Waits until the recording is ready, and gives its status. Whoever is asked may be dying.
+async fn finished(fleet: &Fleet, recording: &Recording, bound: Duration) -> Value {
+    let api = fleet.api();
+    wait::until("the recording is ready", bound, async || {
+        let path = format!("/api/recordings/{}", recording.id);
+        let answer = api.try_send(api.request(reqwest::Method::GET, &path).bearer_auth(&api.token)).await?;
+        assert!(answer.body["state"] != "failed", "{answer:?}\n{}", fleet.logs());
+        Some(answer.body).filter(|status| status["state"] == "ready")
+    })
+    .await
+}

@@ -67,6 +67,12 @@ impl Site {
         self.env.push((key.to_owned(), value.to_owned()));
     }
 
+    /// What a variable is set to.
+    pub fn variable(&self, key: &str) -> &str {
+        let found = self.env.iter().find(|(known, _)| known == key);
+        &found.unwrap_or_else(|| panic!("{key} is not set")).1
+    }
+
     /// Takes a variable away.
     pub fn unset(&mut self, key: &str) {
         self.env.retain(|(known, _)| known != key);

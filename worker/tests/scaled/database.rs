@@ -1,0 +1,89 @@
+//! The way to Postgres breaks while a recording goes on and while it is finalized: cut, slow, silent, and connections
+//! that stay half-open for good.
+
+use crate::fleet::{Fleet, Kind, wired};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::{PATIENCE, Set, Site, packets, wait};
+use crate::{Length, finished};
+use serde_json::json;
+use std::time::Duration;
+
+/// A fleet whose every process reaches the database over a wire.
+async fn fleet() -> (Fleet, Proxy) {
+    let mut site = Site::new().await;
+    let (wire, url) = wired(site.variable("DATABASE_URL")).await;
+    site.set("DATABASE_URL", &url);
+    // A statement without an answer is waited for this long and a little more.
+    site.set("SPOOL__DATABASE__STATEMENT_TIMEOUT", "2s");
+    (Fleet::on(site, Kind::Folder).await, wire)
+}
+
+/// Breaks the wire in every way, one after the other, each for `pause`.
+async fn break_it(wire: &Proxy, pause: Duration) {
+    for fault in [
+        Fault::Slow { delay: Duration::from_millis(20), jitter: Duration::from_millis(60) },
+        Fault::Silent,
+        Fault::Refused,
+        Fault::Throttled { bytes_per_second: 200_000 },
+    ] {
+        wire.set(fault).await;
+        // The fault itself is time.
+        tokio::time::sleep(pause).await;
+        wire.set(Fault::None).await;
+        wire.strand();
+        tokio::time::sleep(pause).await;
+        wire.cut();
+    }
+    wire.set(Fault::None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn database_that_breaks_while_recording_loses_nothing() {
+    let (mut fleet, wire) = fleet().await;
+    fleet.start(2, 2).await;
+    let recording = fleet.api().create("owner-1").await;
+    let pause = match Length::asked() {
+        Length::Short => Duration::from_secs(1),
+        Length::Long => Duration::from_secs(6),
+    };
+    let recorder = fleet.record(&recording, 8 * pause.as_secs() + 6);
+    wait::until("the recording is live", PATIENCE, async || (recorder.sent() >= 4).then_some(())).await;
+    break_it(&wire, pause).await;
+    println!("{} retries of the recorder", recorder.retries().len());
+    recorder.done().await;
+    let ready = finished(&fleet, &recording, PATIENCE).await;
+    assert_eq!(ready["gaps"], json!([]));
+    let result = fleet.objects().join(format!("{}/{}/result.mp4", recording.owner, recording.id));
+    packets::assert_same_packets(&result, &fleet.kept(&recording));
+    let muxed: Vec<_> = fleet.site.attempts("mux").await.into_iter().filter(|outcome| outcome == "completed").collect();
+    assert_eq!(muxed.len(), 1);
+}
+
+/// Each connection is left half-open while the recording is being finalized: nobody is told that it is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_half_open_hold_up_no_finalize() {
+    let (mut fleet, wire) = fleet().await;
+    fleet.start(1, 2).await;
+    let api = fleet.api();
+    let set = Set::synthetic(Duration::from_secs(7));
+    let recording = api.create("owner-1").await;
+    api.put_set(&recording, &set).await;
+    assert_eq!(api.end(&recording, &set).await.status, 202);
+    spool(&fleet, &["queue", "pause", "mux"]);
+    assert_eq!(api.complete(&recording).await, "queued");
+    wait::until("the mux waits", PATIENCE, async || {
+        let waits = "SELECT count(*) FROM queue.job WHERE kind = 'mux' AND state = 2";
+        (fleet.site.count(waits, []).await == 1).then_some(())
+    })
+    .await;
+    wire.strand();
+    spool(&fleet, &["queue", "resume", "mux"]);
+    let ready = finished(&fleet, &recording, PATIENCE).await;
+    assert_eq!((&ready["gaps"], &ready["plan_version"]), (&json!([]), &json!(1)));
+}
+
+/// Runs one verb of the command line; it must succeed.
+fn spool(fleet: &Fleet, arguments: &[&str]) {
+    let output = fleet.site.spool(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,59 @@
+//! Processes die at random while a recording goes on, and nobody who watches or waits notices more than a delay.
+
+use crate::fleet::{Fleet, Kind};
+use crate::support::{PATIENCE, packets};
+use crate::watching::{Clock, Watching};
+use crate::{Length, finished};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use std::time::Duration;
+
+/// Two of each; one of each is killed again and again.
+async fn killed_again_and_again(kind: Kind, staging: &str) {
+    let (seconds, every) = match Length::asked() {
+        Length::Short => (20, Duration::from_secs(4)),
+        Length::Long => (60, Duration::from_secs(5)),
+    };
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut picks = StdRng::seed_from_u64(seed);
+    let mut fleet = Fleet::new(kind).await;
+    fleet.site.set("SPOOL__STAGING__MODE", staging);
+    fleet.start(2, 2).await;
+    let recording = fleet.api().create("owner-1").await;
+    let recorder = fleet.record(&recording, seconds);
+    let watching = Watching::start(&fleet, &recording, Clock::Real).await;
+
+    let mut kills = 0;
+    while recorder.goes_on() {
+        // The pace of the kills is the fault itself.
+        tokio::time::sleep(every.mul_f64(picks.random_range(0.8..1.2))).await;
+        if recorder.goes_on() {
+            fleet.replace(picks.random_range(0..1024)).await;
+            kills += 1;
+        }
+    }
+    println!("{kills} kills of each, {} retries of the recorder", recorder.retries().len());
+    assert!(kills >= 3, "{kills}");
+    recorder.done().await;
+    let ready = finished(&fleet, &recording, 2 * PATIENCE).await;
+    let seen = watching.end().await;
+    println!("{} looks, {} fetched, {} manifests", seen.looks, seen.fetched.len(), seen.manifests);
+
+    let result = fleet.objects().join(format!("{}/{}/result.mp4", recording.owner, recording.id));
+    packets::assert_same_packets(&result, &fleet.kept(&recording));
+    assert_eq!(ready["gaps"], serde_json::json!([]));
+    let muxed: Vec<_> = fleet.site.attempts("mux").await.into_iter().filter(|outcome| outcome == "completed").collect();
+    assert_eq!(muxed.len(), 1, "one mux result");
+    assert_eq!(ready["plan_version"], 1);
+    assert!(seen.manifests >= 2, "there was a manifest to look at: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folder_and_staging_on_a_volume_lose_nothing_when_processes_are_killed() {
+    killed_again_and_again(Kind::Folder, "local").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_and_staging_on_a_volume_lose_nothing_when_processes_are_killed() {
+    killed_again_and_again(Kind::S3, "local").await;
+}
