@@ -135,6 +135,9 @@ pub async fn report(cx: &Context, id: &RecordingId, sent: &[Sent]) -> Result<Vec
         let known: Option<Vec<State>> = known.into_iter().collect();
         return known.filter(|_| !is_gone(closed)).ok_or_else(|| Refused::All(Refusal::Closed(closed)));
     }
+    for one in sent {
+        require_init(&cx.db, id, sent, one).await?;
+    }
     let mut looks = Vec::new();
     for (one, state) in sent.iter().zip(&known) {
         if state.is_none() {

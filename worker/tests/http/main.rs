@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod complete;
+mod direct;
 mod limits;
 mod log;
 mod outage;
@@ -14,6 +15,9 @@ mod world;
 
 #[path = "../support/modes.rs"]
 mod modes;
+#[expect(dead_code, unreachable_pub, reason = "other test binaries use other parts of it")]
+#[path = "../support/s3.rs"]
+mod s3;
 #[expect(dead_code, unreachable_pub, reason = "other test binaries use other parts of it")]
 #[path = "../support/set.rs"]
 mod set;

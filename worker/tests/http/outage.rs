@@ -1,5 +1,6 @@
 //! Parts that are away: at start, and in the middle.
 
+use crate::s3::S3Server;
 use crate::wait;
 use crate::world::{PATIENCE, World, bytes};
 use domain::retry::{Classify as _, Fault};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use worker::config::{Config, Secret};
 use worker::context::{self, Context};
 use worker::serve::{self, Bound};
+use worker::staging::Mode;
 
 /// The database goes away while the body is coming in: the bytes stay where they are, the recorder is told to come back,
 /// and does.
@@ -65,6 +67,26 @@ async fn database_away_during_a_segment_loses_nothing() {
     worker::rescan::scan(&world.cx, Duration::ZERO).await.unwrap();
     let [left] = &world.staged(&made, "video-002")[..] else { panic!("one of them stays") };
     assert_ne!(left, &after[0]);
+}
+
+/// Where segments wait in the store, one that is away takes none in: the recorder is told before anything is acknowledged,
+/// keeps its bytes, and comes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_away_is_told_before_anything_is_acknowledged() {
+    let mut server = S3Server::start().await;
+    let store = server.config();
+    let world = World::with(|config| (config.storage, config.staging.mode) = (store, Mode::Store)).await;
+    let made = world.begun().await;
+    let before = world.traces().await;
+    let segment = bytes(Track::Video, Name::Media(2));
+    server.stop().await;
+    let away = world.put(&made, Track::Video, "segment_002.m4s", segment.clone()).await;
+    assert_eq!(away.problem(), (503, "storage-unavailable"));
+    assert_eq!(away.headers["retry-after"], "2");
+    server.start_again().await;
+    assert_eq!(world.traces().await, before);
+    let answer = world.put(&made, Track::Video, "segment_002.m4s", segment).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
 }
 
 /// The store is away: what does not need it goes on, and what does says so.

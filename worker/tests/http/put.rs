@@ -65,7 +65,7 @@ async fn put_of_the_same_bytes_is_welcome_and_changes_nothing(mode: Mode) {
     assert_eq!(world.traces().await, before);
 }
 
-/// Twenty at once under one name, half of them with other bytes: one is new, its like are welcome, the rest conflict.
+/// Twenty at once under one name to two servers, half of them with other bytes: one is new, its like are welcome, the rest conflict.
 async fn put_at_once_under_one_name_has_one_winner(mode: Mode) {
     let world = World::with(|config| {
         config.limits.puts_per_recording = 64;
@@ -75,9 +75,11 @@ async fn put_at_once_under_one_name_has_one_winner(mode: Mode) {
     let made = world.recording().await;
     world.inits(&made).await;
     let [one, two] = [1, 2].map(|index| bytes(Track::Video, Name::Media(index)));
+    let bases = [world.base.clone(), world.twin().await];
     let puts = (0..20).map(|n| {
         let body = if n % 2 == 0 { one.clone() } else { two.clone() };
-        world.put(&made, Track::Video, "segment_001.m4s", body)
+        let base = &bases[n / 2 % 2];
+        world.put_at(base, &made, Track::Video, "segment_001.m4s", body)
     });
     let answers = futures_util::future::join_all(puts).await;
     let of = |status: u16| answers.iter().filter(|answer| answer.status == status).count();

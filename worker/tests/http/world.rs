@@ -174,6 +174,19 @@ impl World {
         self.send(self.request(Method::PUT, &made.path(track, name)).bearer_auth(&made.token).body(bytes)).await
     }
 
+    /// The same to another server.
+    pub(crate) async fn put_at(
+        &self,
+        base: &str,
+        made: &Made,
+        track: Track,
+        name: &str,
+        bytes: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let request = self.http.put(format!("{base}{}", made.path(track, name))).bearer_auth(&made.token);
+        self.send(request.body(bytes)).await
+    }
+
     /// Sends both initialization sections.
     pub(crate) async fn inits(&self, made: &Made) {
         for track in Track::ALL {
@@ -232,7 +245,32 @@ impl World {
             text += &files.join("\n");
             text.push('\n');
         }
+        if self.cx.store.can_presign() {
+            text += &self.keys().await.join("\n");
+        }
         text
+    }
+
+    /// Keys of all objects, sorted.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let listed = self.cx.store.list("").await.unwrap().all().await.unwrap();
+        let mut keys: Vec<_> = listed.into_iter().map(|listed| listed.key).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Starts another server on the same database, store and staging, and gives its address.
+    pub(crate) async fn twin(&self) -> String {
+        let bound = Bound::open(self.cx.clone()).await.unwrap();
+        let base = format!("http://{}", bound.address());
+        tokio::spawn(bound.run(self.stop.clone()));
+        base
+    }
+
+    /// Works the queue `ingest` until the test ends.
+    pub(crate) fn ingest(&self) {
+        let (cx, stop) = (self.cx.clone(), self.stop.clone());
+        tokio::spawn(async move { worker::work::run(cx, &[domain::job::Queue::Ingest], stop).await });
     }
 
     /// Files of committed staged bytes of one object, for example `video-001`, in either mode.

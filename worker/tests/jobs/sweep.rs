@@ -5,7 +5,10 @@ use crate::world::{World, set};
 use domain::id::RecordingId;
 use domain::job::{Kind, Queue, Sweep};
 use domain::recording::State;
+use domain::segment::{Name, Track};
+use std::time::Duration;
 use worker::db::sweep;
+use worker::staging::Mode;
 
 /// Runs `sweep` once to its end.
 async fn sweep_once(world: &World) {
@@ -128,5 +131,32 @@ async fn provisional_end_becomes_final_after_its_time() {
     world.execute("UPDATE spool.recording SET ended_at = now() - interval '31 days'", []).await;
     sweep_once(&world).await;
     world.until_state(&id, State::Archived).await;
+    worker.stop().await;
+}
+
+/// Every minute `sweep` looks through what came into the store for a part of the recordings. Of ten, one for each minute of
+/// a round, it is the turn of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn incoming_objects_without_a_row_are_looked_after() {
+    let world = World::in_mode(Mode::Store).await;
+    let (track, init) = (Track::Video, &set().tracks[&Track::Video].0);
+    for minute in 0..10 {
+        let sql =
+            "SELECT n FROM generate_series(1, 1000) AS n WHERE mod(abs(hashtext('r' || n)::bigint), 10) = $1 LIMIT 1";
+        let n = world.number(&sql.replace("SELECT n", "SELECT n::int8"), [minute.into()]).await;
+        let id = world.create(&format!("r{n}")).await;
+        world.accept(&id, track, Name::Init, init).await.unwrap();
+    }
+    world.execute("DELETE FROM spool.segment", []).await;
+    world.execute("DELETE FROM queue.job", []).await;
+    for path in world.staged() {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(file.metadata().unwrap().modified().unwrap() - Duration::from_secs(600)).unwrap();
+    }
+    assert_eq!(sweep::taking_in(&world.db, 1, None, 100).await.unwrap().len(), 10);
+    let worker = world.work_on(&[Queue::Control]);
+    sweep_once(&world).await;
+    let restored = world.number("SELECT count(*) FROM spool.segment WHERE state = 'received'", []).await;
+    assert!((1..=2).contains(&restored), "{restored}: one, or two when the minute turns");
     worker.stop().await;
 }

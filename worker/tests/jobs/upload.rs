@@ -11,12 +11,15 @@ use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use std::time::Duration;
 use worker::db::{recordings, segments};
 use worker::staging::Mode;
+use worker::storage::{Call, Fault};
 
 crate::support::modes::in_both_modes! {
     upload_brings_what_was_accepted_into_the_store_and_lists_it,
     upload_takes_a_segment_committed_between_its_last_look_and_its_end,
     upload_records_bytes_that_are_gone_or_others_as_lost,
     upload_ends_when_its_recording_is_cancelled_under_it,
+    upload_loses_nothing_that_is_sent_again_while_it_is_being_given_up,
+    upload_keeps_what_went_well_beside_a_fault,
 }
 
 async fn upload_brings_what_was_accepted_into_the_store_and_lists_it(mode: Mode) {
@@ -169,5 +172,58 @@ async fn upload_ends_when_its_recording_is_cancelled_under_it(mode: Mode) {
     let ended = world.until_ended(&id, Kind::Upload, "completed").await;
     assert_eq!(ended.reason.as_deref(), Some("obsolete"));
     assert!(world.listing(&id).await.is_empty());
+    worker.stop().await;
+}
+
+/// The staged bytes are gone, and the job is about to record the segment as lost. In this moment the recorder, which never
+/// heard the answer, sends the same bytes again and is told that they are acknowledged.
+async fn upload_loses_nothing_that_is_sent_again_while_it_is_being_given_up(mode: Mode) {
+    let world = World::in_mode(mode).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |track, index| track == Track::Video && index < 2).await;
+    std::fs::remove_file(&world.staged_of("r", "video-001")[0]).unwrap();
+    // Accept is let in, the one who marks rows is not.
+    let holding = world.db.begin().await.unwrap();
+    let hold = "SELECT id FROM spool.recording WHERE id = 'r' FOR NO KEY UPDATE";
+    holding.execute_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, hold)).await.unwrap();
+    // The initialization section is stored already, so what waits is the verdict on the segment.
+    world
+        .execute("UPDATE spool.segment SET state = 'stored', stored_at = now(), staging_uri = NULL WHERE index = 0", [])
+        .await;
+    let worker = world.work_on(&[Queue::Ingest]);
+    world.until_blocked("FOR NO KEY UPDATE").await;
+    let again = world.accept(&id, Track::Video, Name::Media(1), &set().tracks[&Track::Video].1[0]).await.unwrap();
+    assert_eq!((again.new, again.state), (false, segment::State::Received));
+    holding.commit().await.unwrap();
+    wait::until("the segment is stored", PATIENCE, || async {
+        let found = segments::get(&world.db, &id, Track::Video, Name::Media(1)).await.unwrap().unwrap();
+        assert_ne!(found.row.state, segment::State::Lost, "it was acknowledged again");
+        (found.row.state == segment::State::Stored).then_some(())
+    })
+    .await;
+    assert_eq!(world.number("SELECT count(*) FROM spool.event WHERE type = 'segment.lost'", []).await, 0);
+    worker.stop().await;
+}
+
+/// Of four segments on their way one meets a fault and the others take longer. They are not brought again.
+async fn upload_keeps_what_went_well_beside_a_fault(mode: Mode) {
+    let (world, faults) = World::with_faults(mode).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    // Behind the two initialization sections.
+    faults.set(Call::Finish, 2..3, Fault::Fail);
+    faults.set(Call::Finish, 3..6, Fault::Delay(Duration::from_millis(500)));
+    faults.set(Call::Finish, 6..u64::MAX, Fault::Fail);
+    let worker = world.work_on(&[Queue::Ingest]);
+    let failed = "SELECT count(*) FROM queue.attempt WHERE kind = 'upload' AND outcome = 1";
+    wait::until("an attempt has failed", PATIENCE, || async { (world.number(failed, []).await > 0).then_some(()) })
+        .await;
+    let stored = "SELECT count(*) FROM spool.segment WHERE state = 'stored'";
+    assert_eq!(world.number(stored, []).await, 5, "two initialization sections and three segments");
+    faults.clear();
+    let all = i64::try_from(set().objects().len()).unwrap();
+    wait::until("the rest is stored", PATIENCE, || async { (world.number(stored, []).await == all).then_some(()) })
+        .await;
+    assert!(world.jobs(&id, Kind::Upload, "discarded").await.is_empty());
     worker.stop().await;
 }

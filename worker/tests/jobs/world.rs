@@ -23,7 +23,8 @@ use worker::child::{self, Program};
 use worker::config::{Config, Secret};
 use worker::context::Context;
 use worker::db::recordings::{self, Recording};
-use worker::staging::Mode;
+use worker::staging::{Mode, Staging};
+use worker::storage::{Faults, Store};
 use worker::work;
 
 /// A database, a store, a staging folder, and what the jobs are given of them.
@@ -75,6 +76,17 @@ impl World {
         let db = Database::connect(database.url()).await.unwrap();
         let cx = Context::open(config).await.expect("everything opens");
         World { cx, db, inits: Inits::default(), folder, _database: database }
+    }
+
+    /// With a store whose calls can be made to fail.
+    pub async fn with_faults(mode: Mode) -> (World, Faults) {
+        let mut world = World::in_mode(mode).await;
+        let faults = Faults::new();
+        let config = &world.cx.config;
+        let store = Store::open_with(&config.storage, &faults).await.unwrap();
+        let staging = Staging::open(&config.staging, &store, &world.db).await.unwrap();
+        (world.cx.store, world.cx.staging) = (store, staging);
+        (world, faults)
     }
 
     /// Works all queues.
