@@ -11,11 +11,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bucket;
 mod cleanup;
 mod control;
+mod database;
 mod manifest_check;
 mod mux;
 mod rescan;
 mod sweep;
 mod upload;
+mod verify;
 mod world;

@@ -1,12 +1,19 @@
 //! `mux`: publishes what was planned, once.
 
 use crate::support::{PATIENCE, wait};
-use crate::world::{World, by, set};
-use domain::job::Kind;
+use crate::world::{Worker, World, by, set};
+use domain::id::{RecordingId, Sha256};
+use domain::job::{Kind, Queue};
 use domain::key::Keys;
 use domain::recording::State;
 use domain::segment::{Name, Track};
 use queue::operate::{self, Answer};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
+use std::cell::OnceCell;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use worker::db::recordings;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mux_publishes_a_verified_result_with_its_facts() {
@@ -110,6 +117,92 @@ async fn mux_of_an_older_plan_is_obsolete() {
     assert_eq!(ended.reason.as_deref(), Some("obsolete"));
     assert!(!world.object("o/r/result.mp4").exists());
     for worker in [worker, muxing] {
+        worker.stop().await;
+    }
+}
+
+/// A recording whose result is made, verified and told in `result.json`, while somebody else's transaction, which is
+/// given back, keeps it from being published; and the file of the result.
+async fn held_before_publishing(world: &World, id: &RecordingId, muxing: &Muxing) -> (DatabaseTransaction, PathBuf) {
+    let worker = world.work_on(&[Queue::Ingest, Queue::Control]);
+    world.accept_set(id, set(), |_, _| true).await;
+    world.declare(id, set()).await;
+    world.complete(id).await;
+    wait::until("the plan is frozen", PATIENCE, || async { world.plan(id, 1).await }).await;
+    worker.stop().await;
+    // Held before the plan can be read, so that the recording can be taken while the attempt is between its looks at it.
+    let plans = world.db.begin().await.unwrap();
+    plans.execute_unprepared("LOCK TABLE spool.plan IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    muxing.set(world.work_on(&[Queue::Mux])).unwrap_or_else(|_| panic!("one mux at a time"));
+    world.until_blocked("FROM spool.plan").await;
+    let held = world.db.begin().await.unwrap();
+    recordings::lock(&held, id).await.unwrap().unwrap();
+    plans.rollback().await.unwrap();
+    world.until_blocked("FROM spool.recording WHERE id = $1 FOR UPDATE").await;
+    let json = world.object("o/r/result.json");
+    assert!(json.exists(), "it is published only after it was told");
+    (held, world.object("o/r/result.mp4"))
+}
+
+type Muxing = OnceCell<Worker>;
+
+/// What tells one writing of a file from another.
+fn writing(path: &Path) -> (u64, SystemTime) {
+    let meta = std::fs::metadata(path).unwrap();
+    (meta.ino(), meta.modified().unwrap())
+}
+
+/// Longer than one wait for a lock: a web app's transaction delays a publication and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finished_mux_waits_for_its_recording_and_makes_nothing_again() {
+    let world = World::new().await;
+    let id = world.create("r").await;
+    let muxing = Muxing::new();
+    let (held, result) = held_before_publishing(&world, &id, &muxing).await;
+    let written = writing(&result);
+    let blocked = "SELECT coalesce(min(extract(epoch FROM xact_start) * 1000000)::int8, 0) FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let first = world.number(blocked, []).await;
+    wait::until("the lock is waited for a second time", PATIENCE, || async {
+        let now = world.number(blocked, []).await;
+        (now > 0 && now != first).then_some(())
+    })
+    .await;
+    held.rollback().await.unwrap();
+    let ready = world.until_state(&id, State::Ready).await;
+    assert_eq!(ready.result.unwrap().sha256, Some(Sha256::of(&std::fs::read(&result).unwrap())));
+    let mux = world.until_ended(&id, Kind::Mux, "completed").await;
+    assert_eq!(mux.attempt, 1);
+    assert_eq!(world.number("SELECT count(*) FROM queue.attempt WHERE kind = 'mux'", []).await, 1);
+    assert_eq!(writing(&result), written, "made once");
+    muxing.into_inner().unwrap().stop().await;
+}
+
+/// The attempt is gone between verification and publication; and once more the object has been exchanged meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn later_attempt_publishes_what_an_earlier_one_verified() {
+    for exchanged in [false, true] {
+        let world = World::with(|config| config.work.drain = Duration::from_millis(100)).await;
+        let id = world.create("r").await;
+        let muxing = Muxing::new();
+        let (held, result) = held_before_publishing(&world, &id, &muxing).await;
+        muxing.into_inner().unwrap().stop().await;
+        held.rollback().await.unwrap();
+        assert_eq!(world.recording(&id).await.state, State::Finalizing);
+        let good = std::fs::read(&result).unwrap();
+        if exchanged {
+            let mut bad = good.clone();
+            let moov = bad.windows(4).position(|name| name == b"stsz").unwrap();
+            bad[moov + 12] ^= 1;
+            std::fs::write(&result, bad).unwrap();
+        }
+        let written = writing(&result);
+        let worker = world.work_on(&[Queue::Mux]);
+        let ready = world.until_state(&id, State::Ready).await;
+        assert_eq!(writing(&result) == written, !exchanged, "made again: {exchanged}");
+        let served = ready.result.unwrap();
+        assert_eq!((served.sha256, served.size_bytes), (Some(Sha256::of(&good)), good.len() as u64));
+        assert!(std::fs::read(&result).unwrap() == good);
         worker.stop().await;
     }
 }
