@@ -352,8 +352,9 @@ fn render_multivariant_describes_what_there_is() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
-    /// Segments arrive in any order, some never, with a pause in the middle; after each arrival the listing is extended.
-    /// It only grows, index by index, and both tracks are cut equally often.
+    /// Segments arrive in any order, some late and some never, with a pause in the middle; after each arrival the listing
+    /// is extended, in as many calls as their bound asks for. It only grows, index by index, a playlist of it begins with
+    /// every earlier one, and both tracks are cut equally often.
     #[test]
     fn next_is_append_only_under_any_order_of_arrival(
         order in Just((1u32..=12).collect::<Vec<_>>()).prop_shuffle(),
@@ -361,12 +362,14 @@ proptest! {
         losses in proptest::collection::btree_set(1u32..12, 0..4),
         pause_ms in prop_oneof![Just(0u64), 1000u64..100_000],
         pace_ms in 1i64..8000,
+        rows_max in 1usize..6,
     ) {
         let shift = |from: u32| move |index: u32| if index >= from { pause_ms } else { 0 };
         let all = [segments(&order, 2000, shift(7)), segments(&audio_order, 3000, shift(5))];
         let mut stored: [Vec<Candidate>; 2] = [vec![], vec![]];
         let mut listed: [Vec<Listed>; 2] = [vec![], vec![]];
         let mut now_ms = 200_000;
+        let mut told = [String::new(), String::new()];
         for arrival in 0..40 {
             now_ms += pace_ms;
             for track in 0..2 {
@@ -377,23 +380,37 @@ proptest! {
             }
             // In the end, everything held back has waited long enough.
             let now_ms = if arrival == 39 { now_ms + 60_000 } else { now_ms };
-            let sides = (0..2).map(|track| Side {
-                track: Track::ALL[track],
-                init_stored: true,
-                tail: Tail::of(&listed[track]),
-                stored: stored[track].clone(),
-                awaited: vec![],
-            });
-            let append = next(sides.collect(), at(now_ms), PATIENCE);
-            prop_assert!(append.wait_until.is_none_or(|until| until > at(now_ms)));
-            for row in append.rows {
-                let track = usize::from(row.track == Track::Audio);
-                prop_assert_eq!(usize::try_from(row.seq).unwrap(), listed[track].len() + 1);
-                prop_assert_eq!(u64::from(row.index), row.seq);
-                let span = stored[track].iter().find(|known| known.index == row.index).map(|known| known.span);
-                let span = span.filter(|_| row.kind == ListingKind::Media);
-                prop_assert_eq!(span.is_some(), row.kind == ListingKind::Media, "listed before it was stored");
-                listed[track].push(Listed { row, span });
+            let mut more = true;
+            while more {
+                let sides = (0..2).map(|track| Side {
+                    track: Track::ALL[track],
+                    init_stored: true,
+                    tail: Tail::of(&listed[track]),
+                    stored: stored[track].clone(),
+                    awaited: vec![],
+                });
+                let append = up_to(rows_max, sides.collect(), at(now_ms), PATIENCE);
+                prop_assert!(append.wait_until.is_none_or(|until| until > at(now_ms)));
+                prop_assert!(append.rows.len() <= rows_max);
+                more = append.more;
+                for row in append.rows {
+                    let track = usize::from(row.track == Track::Audio);
+                    prop_assert_eq!(usize::try_from(row.seq).unwrap(), listed[track].len() + 1);
+                    prop_assert_eq!(u64::from(row.index), row.seq);
+                    let span = stored[track].iter().find(|known| known.index == row.index).map(|known| known.span);
+                    let span = span.filter(|_| row.kind == ListingKind::Media);
+                    prop_assert_eq!(span.is_some(), row.kind == ListingKind::Media, "listed before it was stored");
+                    listed[track].push(Listed { row, span });
+                }
+            }
+            for (told, listed) in told.iter_mut().zip(&listed).filter(|(_, listed)| !listed.is_empty()) {
+                let rows: Vec<_> = listed.iter().map(|listed| listed.row.clone()).collect();
+                let links = Links { prefix: "", suffix: "" };
+                let snapshot =
+                    Snapshot { target_duration_s: 4, rows: &rows, ended: false, independent: true, from_start: true, links };
+                let text = render_media(&snapshot);
+                prop_assert!(text.starts_with(told.as_str()), "{told}\n{text}");
+                *told = text;
             }
         }
         for track in 0..2 {
