@@ -8,6 +8,7 @@ use super::output::{self, Output};
 use ::worker::auth::Keyring;
 use ::worker::config::Config;
 use ::worker::db;
+use ::worker::staging::Mode;
 use ::worker::storage::{Service, Store};
 use domain::retry::{Classify as _, Fault};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
@@ -64,7 +65,12 @@ pub(crate) async fn run(set: &[(String, String)], out: Output) -> anyhow::Result
             findings.push(secrets(&config));
             findings.extend(database(&config).await);
             findings.push(store(&config).await);
-            findings.push(staging(Path::new(&config.staging.dir)));
+            findings.push(match config.staging.mode {
+                Mode::Local => staging(Path::new(&config.staging.dir)),
+                Mode::Store => {
+                    ok("staging", "in the object store: any number of processes take in, and `spool work` brings")
+                }
+            });
         }
         Err(error) => {
             let cure = "config.toml explains every key; then run this again for the parts that need settings";
