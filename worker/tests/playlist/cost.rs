@@ -1,0 +1,89 @@
+//! What a poll costs: counted, not timed.
+
+use crate::serving::{Serving, settings, settled, token};
+use crate::world::{World, set};
+use domain::job::Queue;
+use domain::segment::{Name, Track};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use std::sync::{Arc, Mutex};
+
+/// Statements of one serving process.
+#[derive(Debug, Clone, Default)]
+pub struct Counted(Arc<Mutex<Vec<String>>>);
+
+impl Counted {
+    /// Takes what was counted since the last time.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// The world's context, with a pool whose statements are counted.
+pub fn counting(world: &World) -> (worker::context::Context, Counted) {
+    let (mut cx, counted) = (world.cx.clone(), Counted::default());
+    let statements = counted.clone();
+    cx.db.set_metric_callback(move |info| statements.0.lock().unwrap().push(info.statement.sql.clone()));
+    (cx, counted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poll_of_an_unchanged_playlist_is_one_indexed_statement_and_no_look_into_the_store() {
+    let world = World::with(settings).await;
+    let worker = world.work_on(&[Queue::Ingest]);
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, index| index <= 2).await;
+    settled(&world, &id).await;
+    let (cx, counted) = counting(&world);
+    let serving = Serving::with(cx).await;
+    let path = |name: &str| format!("/hls/{id}/{name}?token={}", token(&world, &id));
+    // Whatever a process does at its start is over when it has answered everything once.
+    for name in ["index.m3u8", "video.m3u8", "audio.m3u8"] {
+        assert_eq!(serving.get(&path(name)).await.status, 200);
+    }
+    let objects = world.object("");
+    std::fs::rename(&objects, objects.with_extension("away")).unwrap();
+    counted.take();
+    let mut polls = Vec::new();
+    for name in ["index.m3u8", "video.m3u8", "audio.m3u8"] {
+        let first = serving.get(&path(name)).await;
+        let again = serving.ask(&path(name), &[("If-None-Match", first.header("etag"))]).await;
+        assert_eq!((first.status, again.status, again.bytes.len()), (200, 304, 0), "{name}");
+        polls.push(counted.take());
+    }
+    let compatible = format!("/api/playlist?videoId={id}&videoType=segments-video&token={}", token(&world, &id));
+    assert_eq!(serving.get(&compatible).await.status, 200);
+    polls.push(counted.take());
+    assert_eq!(polls.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 1], "{polls:?}");
+    std::fs::rename(objects.with_extension("away"), &objects).unwrap();
+
+    // What was appended is read once, for whoever comes.
+    world.accept(&id, Track::Video, Name::Media(3), &set().tracks[&Track::Video].1[2]).await.unwrap();
+    settled(&world, &id).await;
+    for expected in [2, 1] {
+        assert_eq!(serving.get(&path("video.m3u8")).await.status, 200);
+        assert_eq!(counted.take().len(), expected);
+    }
+    assert_eq!(serving.get(&path("video.m3u8")).await.text().matches("#EXTINF").count(), 3);
+    let sql = polls[0][0].clone();
+    check_plan(&world, &sql).await;
+    worker.stop().await;
+}
+
+/// The statement touches a few pages, however long the listings of this and other recordings are.
+async fn check_plan(world: &World, sql: &str) {
+    world.execute("INSERT INTO spool.recording (id, owner_id, source) SELECT 'x' || n, 'o', 'spool' FROM generate_series(1, 2000) AS n", []).await;
+    let listing = "INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale) \
+        SELECT 'x' || r, track, n, n, 'media', 2, 1 FROM generate_series(1, 5) AS r, unnest(ARRAY['video', 'audio']) AS track, \
+            generate_series(1, 2000) AS n";
+    world.execute(listing, []).await;
+    world.execute("ANALYZE spool.recording", []).await;
+    world.execute("ANALYZE spool.listing", []).await;
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {sql}");
+    let rows = world.db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, explain, ["x3".into()]));
+    let lines: Vec<String> = rows.await.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    let plan = lines.join("\n");
+    assert!(!plan.contains("Seq Scan") && plan.contains("Index"), "{plan}");
+    let buffers = lines.iter().find(|line| line.contains("hit=")).map_or("", String::as_str);
+    let pages = buffers.split("hit=").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u32>().ok());
+    assert!(pages.is_some_and(|pages| pages <= 32), "{plan}");
+}
