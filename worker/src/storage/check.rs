@@ -169,7 +169,11 @@ impl Error {
                 "storage.public_endpoint must reach the same bucket, and whatever stands in between must leave host, path \
                  and query as they are"
             }
-            Error::NotFound { .. } | Error::Short { .. } | Error::Source { .. } | Error::Broken { .. } => {
+            Error::NotFound { .. }
+            | Error::Short { .. }
+            | Error::Changed { .. }
+            | Error::Source { .. }
+            | Error::Broken { .. } => {
                 "the store lost or changed what was written: look at its log, and whether something else writes there"
             }
         }

@@ -118,6 +118,14 @@ pub enum Error {
         /// Length it has.
         found: u64,
     },
+    /// An object is another one than it was.
+    #[error("{op} {key}: the object was replaced")]
+    Changed {
+        /// What was asked.
+        op: Op,
+        /// Of which object.
+        key: String,
+    },
     /// The bytes to be written could not be read: not the store's fault.
     #[error("put {key}: read the bytes to be written")]
     Source {
@@ -136,6 +144,7 @@ impl Error {
         let key = key.to_owned();
         match source.kind() {
             ErrorKind::NotFound => Error::NotFound { op, key },
+            ErrorKind::ConditionNotMatch => Error::Changed { op, key },
             // Opening apart, the client says so of a server that does not know the bucket.
             ErrorKind::ConfigInvalid => Error::NoBucket { op, key, source: Box::new(source) },
             ErrorKind::PermissionDenied | ErrorKind::Unsupported => {
@@ -170,6 +179,7 @@ impl Classify for Error {
             | Error::NoBucket { .. }
             | Error::Broken { .. }
             | Error::Public { .. }
+            | Error::Changed { .. }
             | Error::Short { .. }
             | Error::Source { .. } => Fault::Permanent,
         }

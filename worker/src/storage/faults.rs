@@ -42,7 +42,8 @@ pub enum Fault {
     Fail,
     /// It is refused and always will be; the store is not asked.
     Refuse,
-    /// It is done, but its answer is lost: the caller sees a failure that may go well the next time.
+    /// It is done, but its answer is lost: the caller sees a failure that may go well the next time. (A finished write
+    /// cannot be finished again, so the tries inside the request end too.)
     Forget,
     /// It waits before the store is asked.
     Delay(Duration),
@@ -311,8 +312,12 @@ impl oio::Copy for Once<oio::Copier> {
     }
 
     async fn close(&mut self) -> Result<Metadata> {
-        self.meet(Call::Copy).await?;
-        self.faulty.inner.close().await
+        if self.met {
+            return self.faulty.inner.close().await;
+        }
+        let (copied, _) = self.faulty.faults.meet(Call::Copy, self.faulty.inner.close()).await?;
+        self.met = true;
+        Ok(copied)
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -12,6 +12,7 @@ mod faults;
 mod folder;
 mod open;
 mod presign;
+mod read;
 mod writer;
 
 pub use check::Checked;
@@ -26,8 +27,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::id::Sha256;
 use folder::{Folder, Held};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use std::ops::Range;
+use futures_util::StreamExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +37,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// memory, large enough for S3's least part of 5 MiB.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// Piece in which an object of a folder is streamed: two are in memory for each.
-const STREAM_BYTES: usize = 1 << 20;
-
 /// Keys deleted with one call; S3 takes 1000.
 const DELETE_BATCH: usize = 1000;
+
+/// How often two who delete the same objects of a folder may get in each other's way before it is an error: each time
+/// at least one object is gone, and nobody meets another one at all of them.
+const MEETINGS_MAX: u32 = 100;
 
 /// The object store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub struct Store {
     /// The same with more patience, for objects that are written in parts.
     large: opendal::Operator,
     place: Place,
+    /// Longest read of a range, all tries together.
+    patience: Duration,
 }
 
 /// What kind of place objects lie in.
@@ -100,50 +103,6 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_with(config: &Config, faults: &Faults) -> Result<Store, Error> {
         open::open(config, Some(faults)).await
-    }
-
-    /// The whole object.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is none.
-    pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
-        self.op.read(key).await.map(|buffer| buffer.to_bytes()).map_err(|source| Error::of(Op::Get, key, source))
-    }
-
-    /// The bytes `range` of an object.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is none, [`Error::Short`] when it ends before the range does.
-    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
-        let expected = range.end.saturating_sub(range.start);
-        if expected == 0 {
-            return Ok(Bytes::new());
-        }
-        let short = |found| Error::Short { op: Op::Get, key: key.to_owned(), expected, found };
-        match self.op.read_with(key).range(range).await {
-            Ok(buffer) if buffer.len() as u64 == expected => Ok(buffer.to_bytes()),
-            Ok(buffer) => Err(short(buffer.len() as u64)),
-            Err(source) if source.kind() == opendal::ErrorKind::RangeNotSatisfied => Err(short(0)),
-            Err(source) => Err(Error::of(Op::Get, key, source)),
-        }
-    }
-
-    /// The bytes `range` of an object, piece by piece, with bounded memory.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is none; later errors come through the stream.
-    pub async fn stream(
-        &self,
-        key: &str,
-        range: Range<u64>,
-    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
-        let owned = key.to_owned();
-        let reading = self.op.reader_with(key);
-        // A server sends all of it as the answer to one request; each piece would be another one.
-        let reading = if matches!(self.place, Place::Bucket(_)) { reading } else { reading.chunk(STREAM_BYTES) };
-        let reader = reading.await.map_err(|e| Error::of(Op::Get, key, e))?;
-        let stream = reader.into_bytes_stream(range).await.map_err(|e| Error::of(Op::Get, key, e))?;
-        Ok(stream.map_err(move |source| Error::of_io(Op::Get, &owned, source)))
     }
 
     /// Writes an object in one request. It is durable, and whole or not there.
@@ -282,7 +241,15 @@ impl Store {
     pub async fn delete(&self, keys: &[String]) -> Result<(), Error> {
         for batch in keys.chunks(DELETE_BATCH) {
             let first = batch.first().map_or("", String::as_str);
-            self.op.delete_iter(batch.iter().cloned()).await.map_err(|source| Error::of(Op::Delete, first, source))?;
+            let failed = |source| Error::of(Op::Delete, first, source);
+            for meetings in 0.. {
+                match self.op.delete_iter(batch.iter().cloned()).await {
+                    Ok(()) => break,
+                    // In a folder another one deleted it between the look and the deed: it is gone, the others may not be.
+                    Err(source) if source.kind() == opendal::ErrorKind::NotFound && meetings < MEETINGS_MAX => {}
+                    Err(source) => return Err(failed(source)),
+                }
+            }
             if let Place::Folder(folder) = &self.place {
                 folder.prune(batch).await;
             }

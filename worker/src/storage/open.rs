@@ -149,6 +149,7 @@ pub(super) async fn open(config: &Config, faults: Option<&Faults>) -> Result<Sto
     let timeout = TimeoutLayer::new().with_timeout(config.timeout).with_io_timeout(config.io_timeout);
     let patient = timeout.clone().with_io_timeout(config.io_timeout.max(LARGE_MAX));
     let refused = |source| Error::Refused { op: Op::Open, key: config.root.clone(), source: Box::new(source) };
+    let patience = config.io_timeout;
     let bare = |op: Operator| match faults {
         Some(faults) => op.layer(faults.clone()),
         None => op,
@@ -165,6 +166,7 @@ pub(super) async fn open(config: &Config, faults: Option<&Faults>) -> Result<Sto
                 large: op.clone().layer(patient),
                 op: op.layer(timeout),
                 place: Place::Folder(Folder::new(root)),
+                patience,
             })
         }
         Service::S3 => {
@@ -172,17 +174,19 @@ pub(super) async fn open(config: &Config, faults: Option<&Faults>) -> Result<Sto
             let _ = rustls::crypto::ring::default_provider().install_default();
             // Without its default features the store has no HTTP client of its own; the first one handed in wins.
             HttpTransporter::install_default(ReqwestTransport::default());
-            // Timeout inside retry: each try has its own, and three of them bound the request.
+            // Timeout inside retry: each try has its own. And one around them: who waits for the store waits no longer
+            // than for one slow piece, however many tries that were.
             let retry = RetryLayer::new().with_jitter().with_max_times(config.tries_max.saturating_sub(1) as usize);
             let retry = retry.with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_millis(500));
             let op = bare(Operator::new(s3(config)).map_err(refused)?);
-            let large = op.clone().layer(patient).layer(retry.clone());
+            let around = timeout.clone().with_timeout(config.timeout.max(config.io_timeout));
+            let large = op.clone().layer(patient.clone()).layer(retry.clone()).layer(patient);
             let place = Place::Bucket(Arc::new(Presigner::new(config)));
-            Ok(Store { large, op: op.layer(timeout).layer(retry), place })
+            Ok(Store { large, op: op.layer(timeout).layer(retry).layer(around), place, patience })
         }
         Service::Memory => {
             let op = bare(Operator::new(services::Memory::default()).map_err(refused)?);
-            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Memory })
+            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Memory, patience })
         }
     }
 }

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod objects;
+mod objects_check;
+mod objects_faults;
+mod objects_presign;
+mod objects_server;
 mod staged;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
 //! One suite that every kind of store must pass.
 
+use crate::support::S3Server;
 use bytes::Bytes;
 use domain::retry::{Classify as _, Fault};
 use std::io::Cursor;
@@ -21,6 +22,23 @@ async fn folder() -> (tempfile::TempDir, Store) {
     (folder, store)
 }
 
+async fn bucket() -> (S3Server, Store) {
+    let server = S3Server::start().await;
+    let store = Store::open(&server.config()).await.unwrap();
+    (server, store)
+}
+
+/// A bucket that others use too.
+async fn prefix() -> (S3Server, Store) {
+    let server = S3Server::start().await;
+    let others = Store::open(&server.config()).await.unwrap();
+    others.put("o/r/of_others", Bytes::from_static(b"x")).await.unwrap();
+    others.put("below/itself.not", Bytes::from_static(b"x")).await.unwrap();
+    others.put("below/thisnot", Bytes::from_static(b"x")).await.unwrap();
+    let store = Store::open(&Config { root: "/below/this/".to_owned(), ..server.config() }).await.unwrap();
+    (server, store)
+}
+
 macro_rules! suite {
     ($($test:ident),* $(,)?) => {
         mod in_memory {
@@ -28,6 +46,12 @@ macro_rules! suite {
         }
         mod in_a_folder {
             $(#[tokio::test] async fn $test() { let (_kept, store) = super::folder().await; super::$test(&store).await; })*
+        }
+        mod in_a_bucket {
+            $(#[tokio::test] async fn $test() { let (_kept, store) = super::bucket().await; super::$test(&store).await; })*
+        }
+        mod below_a_prefix {
+            $(#[tokio::test] async fn $test() { let (_kept, store) = super::prefix().await; super::$test(&store).await; })*
         }
     };
 }
@@ -39,9 +63,14 @@ suite!(
     put_from_streams_any_length,
     put_from_refuses_another_length,
     writer_appears_only_when_closed,
+    range_that_ends_after_the_object_is_short,
+    copy_is_whole_and_leaves_what_was_copied,
+    many_copies_of_one_key_leave_one_whole_object,
+    tag_stays_as_long_as_the_bytes_do,
     what_is_not_there_is_said_so,
     list_gives_every_object_once_in_pages,
     delete_is_repeatable,
+    delete_takes_more_than_one_request_holds,
     many_writers_of_one_key_leave_one_whole_object,
 );
 
@@ -66,14 +95,69 @@ async fn put_is_read_back_whole_and_in_ranges(store: &Store) {
         let (from, to) = (range.start as usize, range.end as usize);
         assert_eq!(store.get_range("o/r/a.bin", range).await.unwrap(), content[from..to]);
     }
-    let short = store.get_range("o/r/a.bin", 99_999..100_001).await.unwrap_err();
-    assert!(matches!(short, Error::Short { .. } | Error::Unavailable { .. }), "{short:?}");
     use futures_util::TryStreamExt as _;
     let stream = store.stream("o/r/a.bin", 10..90_000).await.unwrap();
     let pieces: Vec<Bytes> = stream.try_collect().await.unwrap();
     assert_eq!(pieces.concat(), content[10..90_000]);
     store.put("o/r/empty", Bytes::new()).await.unwrap();
     assert_eq!(store.get("o/r/empty").await.unwrap(), Bytes::new());
+}
+
+async fn range_that_ends_after_the_object_is_short(store: &Store) {
+    store.put("k", bytes(100_000).into()).await.unwrap();
+    for range in [99_999..100_001, 100_000..100_001, 200_000..200_010] {
+        let short = store.get_range("k", range.clone()).await.unwrap_err();
+        assert!(matches!(short, Error::Short { .. }), "{range:?}: {short:?}");
+        assert_eq!(short.fault(), Fault::Permanent);
+    }
+}
+
+async fn copy_is_whole_and_leaves_what_was_copied(store: &Store) {
+    for (length, to) in [(0, "o/r/empty"), (100_000, "o/r/segments/.incoming/copy"), (9 << 20, "o/r/large")] {
+        let content = bytes(length);
+        store.put("o/r/from", content.clone().into()).await.unwrap();
+        store.put(to, Bytes::from_static(b"what was there before")).await.unwrap();
+        let meta = store.copy("o/r/from", to).await.unwrap();
+        assert_eq!(meta.size_bytes, length as u64);
+        assert_eq!(store.stat(to).await.unwrap().unwrap(), meta);
+        assert!(store.get(to).await.unwrap() == content, "{length}");
+        assert!(store.get("o/r/from").await.unwrap() == content, "{length}");
+    }
+    let absent = store.copy("o/r/none", "o/r/to").await.unwrap_err();
+    assert_eq!((absent.to_string().as_str(), absent.fault()), ("copy o/r/none: object not found", Fault::Permanent));
+    assert_eq!(store.stat("o/r/to").await.unwrap(), None);
+}
+
+/// Two attempts of one job may copy the same at once; who reads meanwhile must not see half of it.
+async fn many_copies_of_one_key_leave_one_whole_object(store: &Store) {
+    let content = bytes(3 << 20);
+    store.put("from", content.clone().into()).await.unwrap();
+    store.copy("from", "to").await.unwrap();
+    let copies = (0..8).map(async |_| store.copy("from", "to").await.map(drop));
+    let reads = (0..8).map(async |_| assert!(store.get("to").await.unwrap() == content));
+    let (copies, _) =
+        futures_util::join!(futures_util::future::join_all(copies), futures_util::future::join_all(reads));
+    copies.into_iter().for_each(Result::unwrap);
+}
+
+async fn tag_stays_as_long_as_the_bytes_do(store: &Store) {
+    let put = store.put("k", Bytes::from_static(b"first")).await.unwrap();
+    let first = store.stat("k").await.unwrap().unwrap();
+    assert_eq!((&put, &first), (&first, &store.stat("k").await.unwrap().unwrap()));
+    let listed = store.list("").await.unwrap().all().await.unwrap().remove(0);
+    assert!(listed.etag.is_none() || listed.etag == first.etag, "{listed:?}");
+    let etag = first.etag.as_deref();
+    assert_eq!(store.get_range_of("k", 1..3, etag).await.unwrap(), "ir");
+    store.put("k", Bytes::from_static(b"other")).await.unwrap();
+    let other = store.stat("k").await.unwrap().unwrap();
+    let read = store.get_range_of("k", 1..3, etag).await;
+    match etag {
+        Some(_) => {
+            assert_ne!(other.etag, first.etag);
+            assert!(matches!(read, Err(Error::Changed { .. })), "{read:?}");
+        }
+        None => assert_eq!(read.unwrap(), "th", "a store without tags cannot tell"),
+    }
 }
 
 async fn put_replaces(store: &Store) {
@@ -175,6 +259,17 @@ async fn delete_is_repeatable(store: &Store) {
     assert!(keys(store, "").await.is_empty());
 }
 
+async fn delete_takes_more_than_one_request_holds(store: &Store) {
+    let all: Vec<String> = (0..2_001).map(|n| format!("o/r/{n}")).collect();
+    let there = ["o/r/0", "o/r/999", "o/r/1000", "o/r/2000"];
+    for key in there {
+        store.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    store.put("o/r2/kept", Bytes::from_static(b"x")).await.unwrap();
+    store.delete(&all).await.unwrap();
+    assert_eq!(keys(store, "").await, ["o/r2/kept"]);
+}
+
 async fn many_writers_of_one_key_leave_one_whole_object(store: &Store) {
     let puts = (0..16_u8).map(|n| store.put("k", Bytes::from(vec![n; 1 << 20])));
     for put in futures_util::future::join_all(puts).await {
@@ -191,11 +286,62 @@ async fn folder_keeps_nothing_beside_its_objects() {
     let mut writer = store.writer("o/r/b", 5 << 20).await.unwrap();
     writer.write(bytes(6 << 20).into()).await.unwrap();
     writer.abort().await;
-    let aside = std::fs::read_dir(folder.path().join("objects/.aside")).unwrap().count();
-    assert_eq!(aside, 0);
+    let aside = std::fs::read_dir(folder.path().join("objects/.aside")).unwrap();
+    let aside: Vec<_> = aside.map(|entry| entry.unwrap().file_name()).filter(|name| name != "lock").collect();
+    assert!(aside.is_empty(), "{aside:?}");
     let error = store.put("../outside", Bytes::from_static(b"x")).await;
-    assert!(error.is_err() || !folder.path().join("outside").exists());
+    assert_eq!(error.unwrap_err().fault(), Fault::Permanent);
     assert!(!folder.path().join("outside").exists());
+}
+
+/// Names of everything below the root of a folder but what is written aside.
+fn folders(root: &std::path::Path) -> Vec<String> {
+    let names = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != ".aside").collect()
+}
+
+#[tokio::test]
+async fn folder_keeps_no_folder_without_objects() {
+    let (folder, store) = folder().await;
+    let root = folder.path().join("objects");
+    store.check().await.unwrap();
+    assert!(folders(&root).is_empty(), "{:?}", folders(&root));
+    let keys = ["o/r/segments/video/init.mp4", "o/r/segments/audio/init.mp4", "o/r/result.mp4"].map(str::to_owned);
+    for key in &keys {
+        store.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    store.delete(&keys[..2]).await.unwrap();
+    assert_eq!(folders(&root.join("o/r")), ["result.mp4"]);
+    store.delete(&keys).await.unwrap();
+    assert!(folders(&root).is_empty(), "{:?}", folders(&root));
+    // What was begun before its folder went away still gets its name.
+    store.put("o/r/a", Bytes::from_static(b"x")).await.unwrap();
+    let mut writer = store.writer("o/r/b", 5 << 20).await.unwrap();
+    writer.write(bytes(6 << 20).into()).await.unwrap();
+    store.delete(&["o/r/a".to_owned()]).await.unwrap();
+    assert!(folders(&root).is_empty(), "{:?}", folders(&root));
+    writer.close().await.unwrap();
+    assert_eq!(store.stat("o/r/b").await.unwrap().unwrap().size_bytes, 6 << 20);
+}
+
+/// Two stores on one folder stand for two processes: locks are of the open file, not of the process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_folder_is_taken_away_from_under_a_writer() {
+    let (folder, store) = folder().await;
+    let root = folder.path().join("objects").to_string_lossy().into_owned();
+    let other = Store::open(&Config { root, ..Config::default() }).await.unwrap();
+    let writes = |store: Store, name: &'static str| async move {
+        for n in 0..100 {
+            let key = format!("o/r/{name}/{n}");
+            store.put(&key, Bytes::from_static(b"x")).await.unwrap();
+            store.delete(&[key]).await.unwrap();
+        }
+    };
+    let run = [("a", &store), ("a", &other), ("b", &store), ("b", &other)];
+    let all = run.map(|(name, store)| tokio::spawn(writes(store.clone(), name)));
+    for one in all {
+        one.await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -220,8 +220,18 @@ fn request<T>(input: T) -> S3Request<T> {
     }
 }
 
-/// s3s-fs with three things put right: a copy appears whole, what does not match its checksum does not appear, and what
-/// other keys begin with is no object.
+/// An object that has another tag than was wanted is refused.
+fn refuse_other(wanted: Option<&ETagCondition>, found: Option<&ETag>) -> S3Result<()> {
+    match (wanted, found) {
+        (Some(ETagCondition::ETag(wanted)), Some(found)) if !wanted.strong_cmp(found) => {
+            Err(s3_error!(PreconditionFailed))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// s3s-fs with five things put right: a copy appears whole, what does not match its checksum does not appear, what other
+/// keys begin with is no object, a read of an object with a certain tag gets no other, and writing makes no bucket.
 struct Served {
     files: FileSystem,
     folder: PathBuf,
@@ -241,23 +251,30 @@ macro_rules! hand_on {
         impl S3 for Served {
             $(async fn $name(&self, req: S3Request<$input>) -> S3Result<S3Response<$output>> {
                 self.count($operation);
+                self.refuse_unknown(&req.input.bucket)?;
                 self.files.$name(req).await
             })*
 
             async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
                 self.count("GetObject");
+                self.refuse_unknown(&req.input.bucket)?;
                 self.refuse_prefix(&req.input.bucket, &req.input.key)?;
-                self.files.get_object(req).await
+                let wanted = req.input.if_match.clone();
+                let got = self.files.get_object(req).await?;
+                refuse_other(wanted.as_ref(), got.output.e_tag.as_ref())?;
+                Ok(got)
             }
 
             async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
                 self.count("HeadObject");
+                self.refuse_unknown(&req.input.bucket)?;
                 self.refuse_prefix(&req.input.bucket, &req.input.key)?;
                 self.files.head_object(req).await
             }
 
             async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
                 self.count("PutObject");
+                self.refuse_unknown(&req.input.bucket)?;
                 let at = self.path(&req.input.bucket, &req.input.key);
                 let put = self.files.put_object(req).await;
                 if put.as_ref().is_err_and(|error| *error.code() == S3ErrorCode::BadDigest) {
@@ -268,6 +285,7 @@ macro_rules! hand_on {
 
             async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
                 self.count("CopyObject");
+                self.refuse_unknown(&req.input.bucket)?;
                 self.copy_whole(req).await
             }
         }
@@ -293,6 +311,11 @@ impl Served {
         self.folder.join(bucket).join(key)
     }
 
+    /// No bucket is made by writing into it.
+    fn refuse_unknown(&self, bucket: &str) -> S3Result<()> {
+        if self.folder.join(bucket).is_dir() { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+    }
+
     /// What other keys begin with is no object.
     fn refuse_prefix(&self, bucket: &str, key: &str) -> S3Result<()> {
         if self.path(bucket, key).is_dir() { Err(s3_error!(NoSuchKey)) } else { Ok(()) }
@@ -306,11 +329,7 @@ impl Served {
         };
         let get = GetObjectInput { bucket: bucket.to_string(), key: key.to_string(), ..Default::default() };
         let found = self.files.get_object(request(get)).await?.output;
-        if let (Some(ETagCondition::ETag(wanted)), Some(etag)) = (&req.input.copy_source_if_match, &found.e_tag)
-            && !wanted.strong_cmp(etag)
-        {
-            return Err(s3_error!(PreconditionFailed));
-        }
+        refuse_other(req.input.copy_source_if_match.as_ref(), found.e_tag.as_ref())?;
         let put = PutObjectInput {
             bucket: req.input.bucket,
             key: req.input.key,
