@@ -124,7 +124,11 @@ async fn cancel(tx: &DatabaseTransaction, jobs: impl Iterator<Item = &LiveJob>, 
 
 /// A job ended discarded or cancelled: its recording must not wait for it. Nothing is done while a live job holds the
 /// same key, because somebody has retried it meanwhile, nor when the recording has gone on.
-async fn follow(tx: &DatabaseTransaction, recording: &Recording, ended: &Ended) -> Result<Outcome, JobError> {
+pub(super) async fn follow(
+    tx: &DatabaseTransaction,
+    recording: &Recording,
+    ended: &Ended,
+) -> Result<Outcome, JobError> {
     let live = queue::read::live_jobs(tx, &[recording.id.as_str()]).await?;
     let retried = ended.unique_key.is_some() && live.iter().any(|job| job.unique_key == ended.unique_key);
     if retried || recording.state != State::Finalizing || !concerns(recording, ended) {

@@ -4,13 +4,13 @@
 //! Done when: it has looked at everything once.
 //! Safe to repeat: yes. It counts a minute once, changes states by compare-and-set, and its jobs are unique.
 
-use super::Job;
+use super::{Job, control};
 use crate::context::Context;
 use crate::db::recordings::{self, Advanced, From};
 use crate::db::sweep::{self, Open, Silence};
 use crate::{db, rescan};
 use domain::id::RecordingId;
-use domain::job::{Kind, ManifestCheck, Mux, Payload, Queue, Sweep, Upload};
+use domain::job::{Ended, Kind, ManifestCheck, Mux, Payload, Queue, Sweep, Upload};
 use domain::recording::{Cause, State};
 use queue::enqueue::Enqueue;
 use queue::read::LiveJob;
@@ -91,7 +91,12 @@ async fn resume_unfinished(cx: &Context) -> Result<(), JobError> {
             let muxing = open.state == State::Finalizing && open.frozen;
             let kind = if muxing { Kind::Mux } else { Kind::ManifestCheck };
             // A follow-up that waits will say what becomes of it.
-            if works(&live, open, &[Kind::Mux, Kind::ManifestCheck, Kind::Control]) || gave_up(cx, open, kind).await? {
+            let busy = [Kind::Mux, Kind::ManifestCheck, Kind::Control];
+            if works(&live, open, &busy) {
+                continue;
+            }
+            if let Some(ended) = gave_up(cx, open, kind).await? {
+                end_stuck(cx, open, &busy, &ended).await;
                 continue;
             }
             tracing::warn!(recording.id = %open.id, job.kind = kind.as_str(), "recording without a job, resumed");
@@ -132,7 +137,11 @@ async fn resume_looks(cx: &Context) -> Result<(), JobError> {
 async fn resume_upload_of(cx: &Context, page: &[Open]) -> Result<(), JobError> {
     let live = live_jobs(cx, page).await?;
     for open in page {
-        if works(&live, open, &[Kind::Upload]) || gave_up(cx, open, Kind::Upload).await? {
+        if works(&live, open, &[Kind::Upload]) {
+            continue;
+        }
+        if let Some(ended) = gave_up(cx, open, Kind::Upload).await? {
+            end_stuck(cx, open, &[Kind::Upload, Kind::Control], &ended).await;
             continue;
         }
         tracing::warn!(recording.id = %open.id, job.kind = Kind::Upload.as_str(), "recording without a job, resumed");
@@ -171,7 +180,46 @@ fn works(live: &[LiveJob], open: &Open, kinds: &[Kind]) -> bool {
     live.iter().any(|job| job.subject == open.id.as_str() && kinds.iter().any(|kind| kind.as_str() == job.kind))
 }
 
-async fn gave_up(cx: &Context, open: &Open, kind: Kind) -> Result<bool, JobError> {
-    let last = queue::read::last_outcome(&cx.db, open.id.as_str(), kind.as_str()).await?;
-    Ok(matches!(last.as_deref(), Some("discarded" | "cancelled")))
+/// The last job of a kind, if it ended discarded or cancelled. A mux of another plan says nothing of this one.
+async fn gave_up(cx: &Context, open: &Open, kind: Kind) -> Result<Option<Ended>, JobError> {
+    let last = queue::read::last_ended(&cx.db, open.id.as_str(), kind.as_str()).await?;
+    let this_plan = Mux { recording: open.id.clone(), version: open.plan_version }.unique_key();
+    Ok(last.filter(|ended| {
+        matches!(ended.outcome.as_str(), "discarded" | "cancelled")
+            && (kind != Kind::Mux || ended.unique_key == this_plan)
+    }))
+}
+
+/// A recording that is being finalized, whose job was given up and whose follow-up, which would have said so, is gone as
+/// well: it would wait for ever. So what the follow-up would have done is done here.
+///
+/// The follow-up was enqueued in the transaction that ended the job. Whoever sees that end and, holding the recording, no
+/// live follow-up, knows that it has ended: with its work done the recording is no longer finalizing, and nothing happens.
+/// One recording that cannot be ended must not keep sweep from the others.
+async fn end_stuck(cx: &Context, open: &Open, busy: &[Kind], ended: &Ended) {
+    if open.state != State::Finalizing {
+        return;
+    }
+    if let Err(error) = end_stuck_one(cx, open, busy, ended).await {
+        tracing::error!(recording.id = %open.id, error = %error, "recording without a job not ended");
+    }
+}
+
+async fn end_stuck_one(cx: &Context, open: &Open, busy: &[Kind], ended: &Ended) -> Result<(), JobError> {
+    let tx = db::begin(&cx.db).await?;
+    let recording = match recordings::lock(&tx, &open.id).await {
+        Ok(Some(recording)) => recording,
+        Ok(None) => return Ok(()),
+        // The next minute will do.
+        Err(error) if error.is_lock_timeout() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let live = queue::read::live_jobs(&tx, &[open.id.as_str()]).await?;
+    if works(&live, open, busy) {
+        return Ok(());
+    }
+    if control::follow(&tx, &recording, ended).await? == Outcome::Completed {
+        db::commit(tx).await?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::support::{PATIENCE, wait};
 use crate::world::{World, set};
 use domain::id::RecordingId;
-use domain::job::{Kind, Queue, Sweep};
+use domain::job::{Kind, Mux, Queue, Sweep};
 use domain::recording::State;
 use domain::segment::{Name, Track};
 use std::time::Duration;
@@ -68,7 +68,7 @@ async fn silent_recording_ends_provisionally() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recording_whose_job_vanished_gets_one_again_unless_it_was_given_up() {
+async fn recording_whose_job_vanished_gets_one_again() {
     let world = World::new().await;
     let id = world.create("r").await;
     let worker = world.work();
@@ -83,16 +83,53 @@ async fn recording_whose_job_vanished_gets_one_again_unless_it_was_given_up() {
     sweep_once(&world).await;
     world.until_state(&id, State::Ready).await;
 
-    let given_up = world.create("given-up").await;
     worker.stop().await;
-    world.execute("UPDATE spool.recording SET state = 'finalizing' WHERE id = 'given-up'", []).await;
-    let discarded = "INSERT INTO queue.job_archive SELECT (jsonb_populate_record(a, \
-          jsonb_build_object('id', gen_random_uuid(), 'subject', 'given-up', 'outcome', 1, 'finished_at', now()))).* \
-        FROM queue.job_archive a WHERE kind = 'manifest_check' LIMIT 1";
-    assert_eq!(world.execute(discarded, []).await, 1);
+}
+
+/// The follow-up that would have said why is discarded too: without `sweep` the recording would be finalizing for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recording_whose_job_and_follow_up_were_given_up_fails_with_the_reason() {
+    let world = World::new().await;
+    // A row of the archive, to make others of.
     let worker = world.work_on(&[Queue::Control]);
     sweep_once(&world).await;
-    assert!(world.jobs(&given_up, Kind::ManifestCheck, "live").await.is_empty());
+    worker.stop().await;
+
+    let ended = "INSERT INTO queue.job_archive SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid(), \
+          'subject', $1::text, 'kind', $2::text, 'unique_key', $3::text, 'outcome', 1, 'finished_at', now(), \
+          'reason', 'attempts', 'error_class', 'storage', 'error', 'get object: connection refused'))).* \
+        FROM queue.job_archive a WHERE kind = 'sweep' LIMIT 1";
+    for (id, frozen, kind, key) in [
+        ("check", 0, "manifest_check", "check:check"),
+        ("mux", 1, "mux", "mux:mux:1"),
+        // The mux of the plan before: the one of this plan was lost, and is given again.
+        ("older", 1, "mux", "mux:older:0"),
+        // An operator has put it to work again meanwhile.
+        ("busy", 1, "mux", "mux:busy:1"),
+    ] {
+        world.create(id).await;
+        let finalizing = "UPDATE spool.recording SET state = 'finalizing', ended_at = now(), signalled_at = now(), \
+            frozen_version = $2::int WHERE id = $1";
+        assert_eq!(world.execute(finalizing, [id.into(), frozen.into()]).await, 1);
+        assert_eq!(world.execute(ended, [id.into(), kind.into(), key.into()]).await, 1);
+        world.execute(ended, [id.into(), "control".into(), sea_orm::Value::String(None)]).await;
+    }
+    let busy = RecordingId::parse("busy").unwrap();
+    queue::enqueue::enqueue(&world.db, &Mux { recording: busy.clone(), version: 1 }).await.unwrap();
+    let worker = world.work_on(&[Queue::Control]);
+    sweep_once(&world).await;
+    for id in ["check", "mux"] {
+        let id = RecordingId::parse(id).unwrap();
+        let failed = world.until_state(&id, State::Failed).await;
+        let (code, why) = failed.error.unwrap();
+        assert_eq!(code, "storage", "{id}");
+        assert!(why.ends_with("job was discarded: get object: connection refused"), "{why}");
+    }
+    let older = RecordingId::parse("older").unwrap();
+    for id in [older, busy] {
+        assert_eq!(world.recording(&id).await.state, State::Finalizing, "{id}");
+        assert_eq!(world.jobs(&id, Kind::Mux, "live").await.len(), 1, "{id}");
+    }
     worker.stop().await;
 }
 

@@ -1,7 +1,8 @@
 //! What lives of a subject, and how the last job of a kind ended: for jobs that put right what no event puts right.
 
 use super::{Error, reading};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement};
+use domain::job::Ended;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement};
 
 /// A live job of a subject.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
@@ -35,17 +36,30 @@ pub async fn live_jobs<C: ConnectionTrait>(db: &C, subjects: &[&str]) -> Result<
     LiveJob::find_by_statement(select).all(db).await.map_err(reading("live jobs"))
 }
 
-/// The word for how the last finished job of `kind` about `subject` ended; `None` when none did.
+/// The last finished job of `kind` about `subject`, as a follow-up is told of it, but with whatever outcome; `None` when
+/// none has finished.
 ///
 /// # Errors
 /// The database did not answer.
-pub async fn last_outcome<C: ConnectionTrait>(db: &C, subject: &str, kind: &str) -> Result<Option<String>, Error> {
+pub async fn last_ended<C: ConnectionTrait>(db: &C, subject: &str, kind: &str) -> Result<Option<Ended>, Error> {
     let select = Statement::from_sql_and_values(
         DbBackend::Postgres,
-        "SELECT queue.outcome_word(a.outcome) AS outcome FROM queue.job_archive AS a \
+        "SELECT a.id, a.kind, a.unique_key, queue.outcome_word(a.outcome) AS outcome, \
+           coalesce(a.error_class, a.reason) AS error_class, coalesce(a.error, left(a.reason, 200)) AS error \
+         FROM queue.job_archive AS a \
          WHERE a.subject = $1 AND a.kind = $2 ORDER BY a.finished_at DESC, a.id DESC LIMIT 1",
         [subject.into(), kind.into()],
     );
-    let row = db.query_one_raw(select).await.map_err(reading("last outcome"))?;
-    row.map(|row| row.try_get("", "outcome")).transpose().map_err(reading("last outcome"))
+    let row = db.query_one_raw(select).await.map_err(reading("last ended job"))?;
+    let read = |row: QueryResult| {
+        Ok(Ended {
+            job_id: row.try_get("", "id")?,
+            kind: row.try_get("", "kind")?,
+            unique_key: row.try_get("", "unique_key")?,
+            outcome: row.try_get("", "outcome")?,
+            error_class: row.try_get("", "error_class")?,
+            error: row.try_get("", "error")?,
+        })
+    };
+    row.map(read).transpose().map_err(reading("last ended job"))
 }

@@ -10,7 +10,7 @@ mod status;
 
 pub use follow::{AttemptRow, Follow};
 pub use jobs::{Cursor, Filter, JobRow, Page, Which, list_jobs};
-pub use live::{LiveJob, last_outcome, live_jobs};
+pub use live::{LiveJob, last_ended, live_jobs};
 pub use show::{JobView, ProgressRow, show_job};
 pub use status::{COUNT_MAX, QueueRow, WorkerRow, queues, workers};
 
