@@ -37,7 +37,9 @@ impl Job for ManifestCheck {
             Ok(recording) => recording,
             Err(ended) => return Ok(ended),
         };
-        let Some(seen) = observe(cx, &recording).await? else {
+        // A recording that failed may be checked again long after its end, and then the bucket is looked into again.
+        let asked_at = recording.now - TimeDelta::from_std(ctx.age()).unwrap_or_default();
+        let Some(seen) = observe(cx, &recording, asked_at).await? else {
             // Whoever has looked wakes this job.
             bucket::watch(&cx.db, &recording.id, &recording.owner).await?;
             cx.bell.ring(Queue::Ingest.as_str());
@@ -181,7 +183,7 @@ fn holds<'a>(plan: &Plan, recording: &Recording, mut rows: impl Iterator<Item = 
 
 /// Rows, declaration and a listing of the bucket. `None` when another uploader writes the recording and its bucket has to
 /// be looked into first.
-async fn observe(cx: &Context, recording: &Recording) -> Result<Option<Seen>, JobError> {
+async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -> Result<Option<Seen>, JobError> {
     let rows = segments::rows(&cx.db, &recording.id).await?;
     let keys = Keys::new(&recording.owner, &recording.id);
     let mut listing = cx.store.list(&keys.segments_prefix()).await?;
@@ -204,8 +206,9 @@ async fn observe(cx: &Context, recording: &Recording) -> Result<Option<Seen>, Jo
         Source::Bucket => db::bucket::seen(&cx.db, &recording.id).await?,
     };
     let ended_at = recording.signalled_at.max(recording.ended_at).unwrap_or(recording.created_at);
-    if recording.source == Source::Bucket && may_look(cx, recording, ended_at) {
-        let late = foreign.looked_at < Some(ended_at);
+    let since = ended_at.max(asked_at);
+    if recording.source == Source::Bucket && may_look(cx, recording, since) {
+        let late = foreign.looked_at < Some(since);
         if late || sight.is_ahead_of(&foreign, &rows, cx.config.limits.segments_max) {
             return Ok(None);
         }
@@ -241,9 +244,9 @@ async fn is_unlooked(cx: &Context, tx: &DatabaseTransaction, recording: &Recordi
 
 /// Whether an unseen object is worth a look before the verdict. Nothing is waited for longer than for what is missing: an
 /// object may be there that nobody can read.
-fn may_look(cx: &Context, recording: &Recording, ended_at: DateTime<Utc>) -> bool {
+fn may_look(cx: &Context, recording: &Recording, since: DateTime<Utc>) -> bool {
     let patience = TimeDelta::from_std(cx.config.live.missing_deadline).unwrap_or(TimeDelta::MAX);
-    !recording.gaps_accepted && recording.now - ended_at < patience
+    !recording.gaps_accepted && recording.now - since < patience
 }
 
 /// Freezes the plan, unless anything has changed since it was made.
