@@ -37,6 +37,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// memory, large enough for S3's least part of 5 MiB.
 const PIECE_BYTES: usize = 8 << 20;
 
+/// S3 takes 10,000 parts of one object; the longest whole file, 20 GiB, is far below.
+const _: () = assert!((20 << 30) / PIECE_BYTES as u64 <= 9_000);
+
 /// Keys deleted with one call; S3 takes 1000.
 const DELETE_BATCH: usize = 1000;
 

@@ -51,10 +51,10 @@ pub struct Config {
     pub secret_access_key: Secret,
     /// Tries of one request to a server.
     pub tries_max: u32,
-    /// Longest look at an object.
+    /// Longest try of a look at an object.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Longest read or write of one piece.
+    /// Longest read or write of one piece, and of all tries of one request together.
     #[serde(with = "humantime_serde")]
     pub io_timeout: Duration,
 }

@@ -69,6 +69,7 @@ suite!(
     tag_stays_as_long_as_the_bytes_do,
     what_is_not_there_is_said_so,
     list_gives_every_object_once_in_pages,
+    list_after_a_key_leaves_out_nothing_behind_it,
     delete_is_repeatable,
     delete_takes_more_than_one_request_holds,
     many_writers_of_one_key_leave_one_whole_object,
@@ -168,7 +169,7 @@ async fn put_replaces(store: &Store) {
 
 async fn put_from_streams_any_length(store: &Store) {
     // Around the border between one request and several parts.
-    for length in [0, 1, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 20 << 20] {
+    for length in [0, 1, 8 << 20, (8 << 20) + 1, 17 << 20] {
         let content = bytes(length);
         let meta = store.put_from("k", Cursor::new(content.clone()), length as u64).await.unwrap();
         assert_eq!(meta.size_bytes, length as u64);
@@ -245,6 +246,19 @@ async fn list_gives_every_object_once_in_pages(store: &Store) {
         let n: u64 = listed.key[listed.key.len() - 7..listed.key.len() - 4].parse().unwrap();
         assert_eq!(listed.size_bytes, n);
     }
+}
+
+async fn list_after_a_key_leaves_out_nothing_behind_it(store: &Store) {
+    let key = |n: u32| format!("o/r/segments/video/segment_{n:03}.m4s");
+    for n in 1..=9 {
+        store.put(&key(n), Bytes::from_static(b"x")).await.unwrap();
+    }
+    store.put("o/r/segments/w", Bytes::from_static(b"x")).await.unwrap();
+    let listing = store.list_after("o/r/segments/video/", &key(6)).await.unwrap();
+    let mut listed: Vec<String> = listing.all().await.unwrap().into_iter().map(|listed| listed.key).collect();
+    listed.sort();
+    assert!(listed.ends_with(&[key(7), key(8), key(9)]), "{listed:?}");
+    assert!(listed.iter().all(|key| key.starts_with("o/r/segments/video/")), "{listed:?}");
 }
 
 async fn delete_is_repeatable(store: &Store) {

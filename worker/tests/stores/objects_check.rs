@@ -1,7 +1,7 @@
 //! What the self-test finds, alone and as `spool doctor` shows it.
 
 use crate::support::S3Server;
-use crate::support::s3::BUCKET;
+use crate::support::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
 use std::process::{Command, Output};
 use worker::storage::{Call, Checked, Config, Error, Fault, Faults, Service, Store};
 
@@ -107,6 +107,30 @@ async fn doctor_reaches_a_bucket_in_the_name_of_the_host() {
     assert_eq!(found["verdict"], "ok", "{found}");
     assert!(found["found"].as_str().unwrap().contains(BUCKET), "{found}");
     assert_eq!(server.count("UploadPart"), 2);
+}
+
+#[tokio::test]
+async fn machine_lends_its_identity_only_where_that_is_asked_for() {
+    let server = S3Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ours = ["SPOOL__STORAGE__ACCESS_KEY_ID", "SPOOL__STORAGE__SECRET_ACCESS_KEY"];
+    let machine = |id: &str| {
+        let mut env: Vec<_> = server.env().into_iter().filter(|(key, _)| !ours.contains(key)).collect();
+        env.push(("AWS_ACCESS_KEY_ID", id.to_owned()));
+        env.push(("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()));
+        env
+    };
+    let asked = ("SPOOL__STORAGE__IDENTITY", "machine".to_owned());
+    let (_, found) = doctor(folder.path(), [machine(ACCESS_KEY_ID), vec![asked]].concat()).await;
+    assert_eq!(found["verdict"], "ok", "{found}");
+    let (_, found) = doctor(folder.path(), [machine("AKIDOFNOBODY"), server.env().to_vec()].concat()).await;
+    assert_eq!(found["verdict"], "ok", "keys in the settings win: {found}");
+    // Without being asked for it is no identity at all.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
+    command.args(["doctor"]).current_dir(folder.path()).envs(machine(ACCESS_KEY_ID));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(7) && said.contains("storage.identity"), "{said}");
 }
 
 #[tokio::test]
