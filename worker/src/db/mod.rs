@@ -22,12 +22,27 @@ use sea_orm::{
     RuntimeErr, Statement, TransactionTrait, TryGetable, Value, sqlx,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::Connection as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 
 /// Longest wait for the lock on a recording; then a request answers 503 and a job snoozes. Nothing of ours holds one
 /// that long, but a web app's transaction or a person's may.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest wait for an answer, in milliseconds: the longest statement and [`WAY_MAX`]. One for the process, as is its pool.
+static ANSWER_MAX_MS: AtomicU64 = AtomicU64::new(33_000);
+
+/// What the way to the server and back may add to the longest statement.
+const WAY_MAX: Duration = Duration::from_secs(3);
+
+/// A connection that was used within this is believed to be alive.
+const PROVED_FOR: Duration = Duration::from_secs(5);
+
+/// Longest proof that a connection is alive: one round trip.
+const PROOF_MAX: Duration = Duration::from_secs(2);
 
 /// Settings of the database; see `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,6 +154,10 @@ fn is_cut(error: &DbErr) -> bool {
 
 /// Opens a pool of connections, and one connection, so that a wrong address shows at start.
 ///
+/// A connection whose other end is gone without a word never breaks by itself: nothing comes, for ever. So the pool proves
+/// what was idle before it is used and what comes back after a call that was given up, each within a bound, and closes
+/// what stays silent. Without the second, every call that was given up would take a place of the pool with it.
+///
 /// What each connection is set to is said after it is there, never in the options of its start: a pooler like PgBouncer
 /// refuses options that it does not know, and would refuse every connection. For the same reason sqlx's own wish for
 /// digits of floats is left out, which a server of today needs no more.
@@ -155,17 +174,44 @@ pub async fn connect(config: &Config) -> Result<DatabaseConnection, Error> {
         .connect_timeout(config.connect_timeout)
         .acquire_timeout(config.acquire_timeout)
         .set_application_name("spool")
-        .test_before_acquire_if_idle_for(Duration::from_secs(5))
+        .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| options.extra_float_digits(None))
         .map_sqlx_postgres_pool_opts(move |pool| {
             let settings = settings.clone();
-            pool.after_connect(move |connection, _| {
+            let pool = pool.after_connect(move |connection, _| {
                 let set = sqlx::raw_sql(sqlx::AssertSqlSafe(settings.clone()));
                 Box::pin(async move { set.execute(connection).await.map(drop) })
+            });
+            pool.before_acquire(|connection, seen| {
+                Box::pin(async move { if seen.idle_for < PROVED_FOR { Ok(true) } else { prove(connection).await } })
             })
+            .after_release(|connection, _| Box::pin(prove(connection)))
         });
+    let answer_max = config.statement_timeout.saturating_add(WAY_MAX);
+    ANSWER_MAX_MS.store(u64::try_from(answer_max.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     Database::connect(options).await.map_err(Error::of("connect to database", ""))
+}
+
+/// Asks a connection for a sign of life. An error closes it without another word to the server.
+async fn prove(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PROOF_MAX, connection.ping()).await {
+        Ok(proved) => proved.map(|()| true),
+        Err(_) => Err(silent()),
+    }
+}
+
+fn silent() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer"))
+}
+
+/// Waits for an answer, and not for ever: the server's own bound on statements ends nothing where the connection is dead.
+async fn answered<T>(answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    let bound = Duration::from_millis(ANSWER_MAX_MS.load(Ordering::Relaxed));
+    match tokio::time::timeout(bound, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(DbErr::Query(RuntimeErr::SqlxError(Arc::new(silent())))),
+    }
 }
 
 /// Begins a transaction.
@@ -173,7 +219,7 @@ pub async fn connect(config: &Config) -> Result<DatabaseConnection, Error> {
 /// # Errors
 /// The database does not answer.
 pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
-    db.begin().await.map_err(Error::of("begin transaction", ""))
+    answered(db.begin()).await.map_err(Error::of("begin transaction", ""))
 }
 
 /// Commits a transaction. After an error nobody knows whether it took effect.
@@ -181,7 +227,7 @@ pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, Error
 /// # Errors
 /// The connection broke, or a deferred check failed.
 pub async fn commit(tx: DatabaseTransaction) -> Result<(), Error> {
-    tx.commit().await.map_err(Error::of("commit transaction", ""))
+    answered(tx.commit()).await.map_err(Error::of("commit transaction", ""))
 }
 
 fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
@@ -190,7 +236,7 @@ fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
 
 /// Rows touched.
 async fn execute<const N: usize>(db: &impl ConnectionTrait, sql: &str, values: [Value; N]) -> Result<u64, DbErr> {
-    db.execute_raw(statement(sql, values)).await.map(|done| done.rows_affected())
+    answered(db.execute_raw(statement(sql, values))).await.map(|done| done.rows_affected())
 }
 
 async fn one<const N: usize>(
@@ -198,7 +244,7 @@ async fn one<const N: usize>(
     sql: &str,
     values: [Value; N],
 ) -> Result<Option<QueryResult>, DbErr> {
-    db.query_one_raw(statement(sql, values)).await
+    answered(db.query_one_raw(statement(sql, values))).await
 }
 
 async fn all<const N: usize>(
@@ -206,7 +252,7 @@ async fn all<const N: usize>(
     sql: &str,
     values: [Value; N],
 ) -> Result<Vec<QueryResult>, DbErr> {
-    db.query_all_raw(statement(sql, values)).await
+    answered(db.query_all_raw(statement(sql, values))).await
 }
 
 /// A column by name.

@@ -15,6 +15,8 @@ async fn fleet() -> (Fleet, Proxy) {
     site.set("DATABASE_URL", &url);
     // A statement without an answer is waited for this long and a little more.
     site.set("SPOOL__DATABASE__STATEMENT_TIMEOUT", "2s");
+    // So few that a place lost to a dead connection is missed.
+    site.set("SPOOL__DATABASE__POOL_MAX", "3");
     (Fleet::on(site, Kind::Folder).await, wire)
 }
 

@@ -47,7 +47,8 @@ async fn finished(fleet: &Fleet, recording: &Recording, bound: Duration) -> Valu
     let api = fleet.api();
     wait::until("the recording is ready", bound, async || {
         let path = format!("/api/recordings/{}", recording.id);
-        let answer = api.try_send(api.request(reqwest::Method::GET, &path).bearer_auth(&api.token)).await?;
+        let asked = api.request(reqwest::Method::GET, &path).bearer_auth(&api.token).timeout(Duration::from_secs(10));
+        let answer = api.try_send(asked).await?;
         assert!(answer.body["state"] != "failed", "{answer:?}\n{}", fleet.logs());
         Some(answer.body).filter(|status| status["state"] == "ready")
     })
