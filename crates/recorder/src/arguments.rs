@@ -44,7 +44,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     keep_unsent: Option<PathBuf>,
 
-    /// Give up when nothing has succeeded for this many seconds
+    /// Send segments past the server into the object store, where the server can sign URLs
+    #[arg(long, requires = "url")]
+    direct: bool,
+
+    /// Give up when nothing has succeeded for this many seconds after the end of the source
     #[arg(long, value_name = "N", default_value_t = 600)]
     patience: u64,
 
@@ -118,6 +122,7 @@ impl Arguments {
         let recording = RecordingId::parse(recording).map_err(|error| usage(&format!("--recording: {error}")))?;
         let mut settings = upload::Settings::new(Endpoint { base, recording, token: self.token()?.into() });
         settings.patience = Duration::from_secs(self.patience);
+        settings.direct = self.direct;
         settings.keep_unsent = self.keep_unsent.as_deref().map(Folder::create).transpose()?;
         Ok(Some(settings))
     }

@@ -6,10 +6,11 @@ use domain::segment::{Name, Track};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -77,6 +78,20 @@ pub enum Fault {
     /// The server has other bytes than were sent.
     #[error("the bytes arrived damaged")]
     Damaged,
+    /// What a call for several segments met.
+    #[error(transparent)]
+    Shared(Arc<Fault>),
+}
+
+impl Fault {
+    /// When the server wants to be asked again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Fault::Unready { retry_after, .. } => *retry_after,
+            Fault::Connection(_) | Fault::Damaged => None,
+            Fault::Shared(fault) => fault.retry_after(),
+        }
+    }
 }
 
 /// Why a call did not succeed.
@@ -86,6 +101,25 @@ pub enum CallError {
     Fault(Fault),
     /// It is an answer.
     Refused(Box<Refusal>),
+}
+
+/// What is sent past the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Object {
+    /// `video/segment_001.m4s`.
+    pub(crate) path: String,
+    /// Length of its bytes.
+    pub(crate) size_bytes: u64,
+    /// Digest of its bytes.
+    pub(crate) sha256: Sha256,
+}
+
+/// A request that the store takes without a token.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Signed {
+    method: String,
+    url: String,
+    headers: BTreeMap<String, String>,
 }
 
 /// A client of one recording.
@@ -136,6 +170,52 @@ impl Client {
             Some(theirs) if theirs != digest => Err(CallError::Fault(Fault::Damaged)),
             _ => Ok(()),
         }
+    }
+
+    /// Asks for URLs to send objects past the server, one for each, in the same order.
+    pub(crate) async fn presign(&self, objects: &[Object]) -> Result<Vec<Signed>, CallError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            urls: Vec<Signed>,
+        }
+        let request = self.request(Method::POST, self.url(&["segments", "presign"])).json(&json!({"objects": objects}));
+        let answer: Option<Answer> = serde_json::from_slice(&self.call(request).await?).ok();
+        let urls = answer.map(|answer| answer.urls).filter(|urls| urls.len() == objects.len());
+        urls.ok_or_else(|| CallError::Refused(Box::new(Refusal::unreadable())))
+    }
+
+    /// Says that objects were sent past the server; tells the state of each, in the same order.
+    pub(crate) async fn report(&self, objects: &[Object]) -> Result<Vec<String>, CallError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            objects: Vec<One>,
+        }
+        #[derive(Deserialize)]
+        struct One {
+            state: String,
+        }
+        let request = self.request(Method::POST, self.url(&["segments", "report"])).json(&json!({"objects": objects}));
+        let answer = match self.call(request).await {
+            // Here it says that an object is not in the store, and saying so again does not bring it there.
+            Err(CallError::Fault(Fault::Unready { refusal, .. })) if refusal.code == "digest-mismatch" => {
+                return Err(CallError::Refused(refusal));
+            }
+            answer => answer?,
+        };
+        let answer: Option<Answer> = serde_json::from_slice(&answer).ok();
+        let states = answer.map(|answer| answer.objects.into_iter().map(|one| one.state).collect::<Vec<_>>());
+        let states = states.filter(|states| states.len() == objects.len());
+        states.ok_or_else(|| CallError::Refused(Box::new(Refusal::unreadable())))
+    }
+
+    /// Sends an object to the store with a URL of [`Client::presign`]. The token stays here.
+    pub(crate) async fn put_signed(&self, signed: &Signed, bytes: Bytes) -> Result<(), CallError> {
+        let method = Method::from_bytes(signed.method.as_bytes()).unwrap_or(Method::PUT);
+        let mut request = self.http.request(method, &signed.url).body(bytes);
+        for (name, value) in &signed.headers {
+            request = request.header(name, value);
+        }
+        self.call(request).await.map(drop)
     }
 
     /// Says that the recording goes on.
@@ -223,6 +303,12 @@ fn content_digest(digest: Sha256) -> String {
 }
 
 impl Refusal {
+    /// An answer that is none of the contract's.
+    fn unreadable() -> Refusal {
+        let title = Some("the answer cannot be read".to_owned());
+        Refusal { status: 502, code: "unreadable".to_owned(), title, hint: None }
+    }
+
     /// Reads a problem document (RFC 9457) with our `code` and `hint`; anything else is named by its status.
     fn read(status: StatusCode, body: &[u8]) -> Refusal {
         #[derive(Deserialize, Default)]

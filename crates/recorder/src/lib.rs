@@ -4,6 +4,7 @@
 //! tried again and what is an answer, and where unsent segments are kept. Knows nothing of how the server stores them.
 
 pub mod client;
+mod direct;
 mod earlier;
 mod error;
 pub mod folder;

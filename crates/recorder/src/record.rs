@@ -70,7 +70,10 @@ impl Session {
         let out = self.out.as_deref().map(Folder::create).transpose()?;
         let observer = &self.observer;
         let keep = self.upload.as_ref().and_then(|upload| upload.keep_unsent.clone());
-        let mut upload = self.upload.take().map(|settings| Upload::start(settings, observer.clone())).transpose()?;
+        let upload = self.upload.take();
+        let stop = self.options.stop.clone();
+        let upload = upload.map(|settings| Upload::start(upload::Settings { stop, ..settings }, observer.clone()));
+        let mut upload = upload.transpose()?;
         let (events, mut incoming) = mpsc::channel(EVENTS_MAX);
         let (source, options) = (self.source.clone(), self.options.clone());
         let made = tokio::task::spawn_blocking(move || {

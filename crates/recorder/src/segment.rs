@@ -19,8 +19,8 @@ pub(crate) struct Segment {
 pub(crate) enum Body {
     /// In memory; the permit is the place they take in the bound, given back when this is dropped.
     Memory { bytes: Bytes, _room: OwnedSemaphorePermit },
-    /// In the folder of unsent segments, removed when acknowledged.
-    File(PathBuf),
+    /// In the folder of unsent segments, removed when acknowledged; without a permit when it came after the failure.
+    File { path: PathBuf, _room: Option<OwnedSemaphorePermit> },
 }
 
 impl Segment {
@@ -28,7 +28,7 @@ impl Segment {
     pub(crate) async fn bytes(&self) -> Result<Bytes, Error> {
         match &self.body {
             Body::Memory { bytes, .. } => Ok(bytes.clone()),
-            Body::File(path) => match tokio::fs::read(path).await {
+            Body::File { path, .. } => match tokio::fs::read(path).await {
                 Ok(bytes) => Ok(bytes.into()),
                 Err(source) => Err(Error::Folder { operation: "read unsent segment", path: path.clone(), source }),
             },
@@ -40,8 +40,8 @@ impl Segment {
     pub(crate) async fn acknowledged(self) -> Result<(), Error> {
         match self.body {
             Body::Memory { .. } => Ok(()),
-            Body::File(_) if self.name == Name::Init => Ok(()),
-            Body::File(path) => match tokio::fs::remove_file(&path).await {
+            Body::File { .. } if self.name == Name::Init => Ok(()),
+            Body::File { path, .. } => match tokio::fs::remove_file(&path).await {
                 Ok(()) => Ok(()),
                 Err(source) => Err(Error::Folder { operation: "remove sent segment", path, source }),
             },

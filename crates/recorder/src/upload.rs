@@ -3,13 +3,16 @@
 //! Owns every repetition: an attempt that met a fault is made again with back-off, an answer ends the upload. What is
 //! not yet acknowledged is bounded: in memory by [`Settings::memory_max_bytes`], or it lies in a folder.
 
-use crate::client::{CallError, Client, Endpoint};
+use crate::client::{CallError, Client, Endpoint, Object};
+use crate::direct::{self, Direct};
 use crate::folder::Folder;
 use crate::segment::{Body, Segment};
 use crate::{Error, Notice, Observer};
 use bytes::Bytes;
+use domain::id::Sha256;
 use domain::retry::{self, Decision, Fault, RetryPolicy};
 use domain::segment::{Name, Track};
+use media::ff::segmenter::Stop;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -36,28 +39,43 @@ const BACKOFF: RetryPolicy = RetryPolicy {
     age_max: None,
 };
 
-/// The bound on memory is counted in units of this many bytes, because a semaphore counts in 32 bits.
-const MEMORY_UNIT: usize = 1024;
+/// The bounds on memory and disk are counted in units of this many bytes, because a semaphore gives 32 bits at once.
+const ROOM_UNIT: usize = 1024;
 
 /// How a recording is uploaded.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to, and as whom.
     pub endpoint: Endpoint,
-    /// Gives up when nothing has succeeded for this long. With a folder for unsent segments it counts only from the
-    /// end of the source: until then nothing is lost by waiting.
+    /// Gives up when nothing has succeeded for this long. It counts from the end of the source, or from when it is asked
+    /// to stop: until then nothing is lost by waiting, and a server that is away for hours is waited for.
     pub patience: Duration,
+    /// Asked when the source is to end; one that waits for room cannot end before.
+    pub stop: Stop,
     /// Unsent segments are kept here instead of in memory.
     pub keep_unsent: Option<Folder>,
     /// Bytes of unsent segments in memory; a source that is faster waits.
     pub memory_max_bytes: usize,
+    /// Bytes of unsent segments in the folder; a source that is faster waits.
+    pub disk_max_bytes: usize,
+    /// Segments go past the server into the store, where the server can sign URLs.
+    pub direct: bool,
 }
 
 impl Settings {
     /// Default settings for an endpoint.
     pub fn new(endpoint: Endpoint) -> Settings {
         let patience = Duration::from_secs(600);
-        Settings { endpoint, patience, keep_unsent: None, memory_max_bytes: 64 * 1024 * 1024 }
+        Settings {
+            endpoint,
+            patience,
+            stop: Stop::default(),
+            keep_unsent: None,
+            memory_max_bytes: 64 << 20,
+            // Nine hours at 4 Mbit/s.
+            disk_max_bytes: 16 << 30,
+            direct: false,
+        }
     }
 }
 
@@ -75,8 +93,8 @@ pub struct Upload {
     shared: Arc<Shared>,
     queues: BTreeMap<Track, mpsc::UnboundedSender<Segment>>,
     tracks: JoinSet<Result<(), Error>>,
-    memory: Arc<Semaphore>,
-    memory_units_max: u32,
+    room: Arc<Semaphore>,
+    room_units_max: u32,
     keep_unsent: Option<Folder>,
     heartbeat: JoinHandle<()>,
     failed: watch::Receiver<bool>,
@@ -85,14 +103,16 @@ pub struct Upload {
 struct Shared {
     client: Client,
     observer: Observer,
+    direct: Option<Direct>,
     patience: Duration,
-    keeps: bool,
+    stop: Stop,
     failed: watch::Sender<bool>,
     progress: Mutex<Progress>,
     retries: AtomicU64,
 }
 
 struct Progress {
+    /// Also the moment from which patience counts.
     last_success: Instant,
     source_ended: bool,
     sent: BTreeMap<Track, Sent>,
@@ -101,13 +121,19 @@ struct Progress {
 impl Upload {
     /// Sets up the client and begins the heartbeat. Must be called inside a tokio runtime.
     pub fn start(settings: Settings, observer: Observer) -> Result<Upload, Error> {
-        let units = (settings.memory_max_bytes / MEMORY_UNIT).clamp(1, u32::MAX as usize >> 3);
+        let bound_bytes = match settings.keep_unsent {
+            Some(_) => settings.disk_max_bytes,
+            None => settings.memory_max_bytes,
+        };
+        let units = (bound_bytes / ROOM_UNIT).clamp(1, u32::MAX as usize >> 3);
         let (failed_tx, failed) = watch::channel(false);
+        let client = Client::new(settings.endpoint)?;
         let shared = Arc::new(Shared {
-            client: Client::new(settings.endpoint)?,
+            direct: settings.direct.then(|| Direct::start(&client)),
+            client,
             observer,
             patience: settings.patience,
-            keeps: settings.keep_unsent.is_some(),
+            stop: settings.stop,
             failed: failed_tx,
             progress: Mutex::new(Progress { last_success: Instant::now(), source_ended: false, sent: BTreeMap::new() }),
             retries: AtomicU64::new(0),
@@ -117,8 +143,8 @@ impl Upload {
             shared,
             queues: BTreeMap::new(),
             tracks: JoinSet::new(),
-            memory: Arc::new(Semaphore::new(units)),
-            memory_units_max: units as u32,
+            room: Arc::new(Semaphore::new(units)),
+            room_units_max: units as u32,
             keep_unsent: settings.keep_unsent,
             heartbeat,
             failed,
@@ -126,7 +152,7 @@ impl Upload {
     }
 
     /// Takes the next piece of a track: its initialization section first, then its segments by index. Waits while the
-    /// bound on memory is reached; fails once the upload has failed, and then [`Upload::finish`] tells why. Where there
+    /// bound on memory or disk is reached; fails once the upload has failed, and then [`Upload::finish`] tells why. Where there
     /// is a folder for unsent segments it is kept there also then.
     pub async fn add(&mut self, track: Track, name: Name, bytes: Bytes) -> Result<(), Stopped> {
         let size_bytes = bytes.len() as u64;
@@ -143,20 +169,25 @@ impl Upload {
     }
 
     async fn place(&mut self, track: Track, name: Name, bytes: Bytes) -> Result<Body, Stopped> {
-        if let Some(folder) = self.keep_unsent.clone() {
-            let written = tokio::task::spawn_blocking(move || folder.put(track, name, &bytes)).await;
-            return match written {
-                Ok(Ok(path)) => Ok(Body::File(path)),
-                Ok(Err(error)) => Err(self.fail(error)),
-                Err(_) => Err(self.fail(Error::Crashed("the writer of unsent segments"))),
-            };
-        }
         // A segment larger than the whole bound takes all of it, so that it passes alone instead of never.
-        let units = (bytes.len().div_ceil(MEMORY_UNIT) as u32).clamp(1, self.memory_units_max);
-        let room = Arc::clone(&self.memory).acquire_many_owned(units);
-        tokio::select! {
-            room = room => Ok(Body::Memory { bytes, _room: room.map_err(|_| Stopped)? }),
-            _ = self.failed.wait_for(|failed| *failed) => Err(Stopped),
+        let units = (bytes.len().div_ceil(ROOM_UNIT) as u32).clamp(1, self.room_units_max);
+        let room = Arc::clone(&self.room).acquire_many_owned(units);
+        let room = tokio::select! {
+            room = room => Some(room.map_err(|_| Stopped)?),
+            _ = self.failed.wait_for(|failed| *failed) => None,
+        };
+        match (self.keep_unsent.clone(), room) {
+            // What came last is kept beyond the bound rather than lost: the source ends now.
+            (Some(folder), room) => {
+                let written = tokio::task::spawn_blocking(move || folder.put(track, name, &bytes)).await;
+                match written {
+                    Ok(Ok(path)) => Ok(Body::File { path, _room: room }),
+                    Ok(Err(error)) => Err(self.fail(error)),
+                    Err(_) => Err(self.fail(Error::Crashed("the writer of unsent segments"))),
+                }
+            }
+            (None, Some(room)) => Ok(Body::Memory { bytes, _room: room }),
+            (None, None) => Err(Stopped),
         }
     }
 
@@ -259,7 +290,9 @@ impl Shared {
     async fn send(self: Arc<Self>, segment: Segment) -> Result<(), Error> {
         let bytes = segment.bytes().await?;
         let (track, name, size_bytes) = (segment.track, segment.name, segment.size_bytes);
-        self.repeat(format!("put {segment}"), || self.client.put(track, name, bytes.clone())).await?;
+        if !self.send_past(&segment, &bytes).await? {
+            self.repeat(format!("put {segment}"), || self.client.put(track, name, bytes.clone())).await?;
+        }
         segment.acknowledged().await?;
         {
             let mut progress = self.lock();
@@ -269,6 +302,47 @@ impl Shared {
         }
         (self.observer)(Notice::Sent { track, name, size_bytes });
         Ok(())
+    }
+
+    /// Sends a segment past the server. False when it has to go through it: it signs no URLs, the store does not take the
+    /// segment, or what arrived there is not what was sent.
+    async fn send_past(&self, segment: &Segment, bytes: &Bytes) -> Result<bool, Error> {
+        let Some(direct) = self.direct.as_ref().filter(|direct| !direct.is_off()) else { return Ok(false) };
+        let path = format!("{}/{}", segment.track, segment.name);
+        let object = Object { path, size_bytes: segment.size_bytes, sha256: Sha256::of(bytes) };
+        // A URL that the store refuses may have become too old while the store was away: a fresh one is fetched once.
+        let mut put = false;
+        for _ in 0..2 {
+            let signed = match self.repeat(format!("presign {segment}"), || direct.presign(&object)).await {
+                Err(Error::Refused { refusal, .. }) if refusal.code == "direct-unavailable" => {
+                    direct.turn_off();
+                    return Ok(false);
+                }
+                signed => signed?,
+            };
+            match self.repeat(format!("put {segment} into the store"), || direct.put(&signed, bytes.clone())).await {
+                Ok(()) => put = true,
+                Err(Error::Refused { refusal, .. }) if matches!(refusal.status, 400 | 403) => continue,
+                Err(Error::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            break;
+        }
+        if !put {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        for look in 0.. {
+            match self.repeat(format!("report {segment}"), || direct.report(&object)).await {
+                Ok(state) if state == "stored" => return Ok(true),
+                Ok(state) if state == "received" && begun.elapsed() < direct::READ_MAX => {}
+                Ok(_) => return Ok(false),
+                Err(Error::Refused { refusal, .. }) if refusal.code == "digest-mismatch" => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(direct::pause(look)).await;
+        }
+        Ok(false)
     }
 
     async fn declare(&self, declaration: Declaration) -> Result<Option<String>, Error> {
@@ -319,15 +393,16 @@ impl Shared {
     }
 
     fn decide(&self, begun: Instant, attempt: u32, fault: &crate::client::Fault) -> Decision {
-        let retry_after = match fault {
-            crate::client::Fault::Unready { retry_after, .. } => *retry_after,
-            crate::client::Fault::Connection(_) | crate::client::Fault::Damaged => None,
+        let retry_after = fault.retry_after();
+        let patient = {
+            let mut progress = self.lock();
+            if self.stop.asked() && !progress.source_ended {
+                // A source that waits for room ends only when there is some.
+                (progress.source_ended, progress.last_success) = (true, Instant::now());
+            }
+            !progress.source_ended
         };
-        let (last_success, source_ended) = {
-            let progress = self.lock();
-            (progress.last_success, progress.source_ended)
-        };
-        let patient = self.keeps && !source_ended;
+        let last_success = self.lock().last_success;
         let policy = RetryPolicy { age_max: (!patient).then_some(self.patience), ..BACKOFF };
         let age = begun.elapsed().min(last_success.elapsed());
         let failure = retry::Failure { attempt, age, fault: Fault::Transient, class: "upload", retry_after };

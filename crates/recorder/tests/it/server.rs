@@ -44,6 +44,18 @@ pub(crate) struct Seen {
     pub(crate) completes: usize,
     /// PUTs number n (from 0) fail like this.
     pub(crate) failures: BTreeMap<usize, Failure>,
+    /// It signs URLs.
+    pub(crate) signs: bool,
+    /// Objects of each presign, reports apart.
+    pub(crate) presigns: Vec<usize>,
+    /// PUTs number n (from 0) into the store are refused with 403.
+    pub(crate) stale: Vec<usize>,
+    /// PUTs into the store.
+    pub(crate) past: usize,
+    /// What lies in the store and was not read yet.
+    pub(crate) incoming: BTreeMap<String, Vec<u8>>,
+    /// What is reported under these paths is found to be no segment.
+    pub(crate) lost: Vec<String>,
     /// Every PUT of this path is refused with this answer.
     pub(crate) refuse: Option<(String, StatusCode, Value)>,
 }
@@ -60,6 +72,9 @@ impl Server {
         let server = Server { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let routes = Router::new()
             .route("/p/api/recordings/rec/segments/{track}/{name}", put(take))
+            .route("/p/api/recordings/rec/segments/presign", post(presign))
+            .route("/p/api/recordings/rec/segments/report", post(report))
+            .route("/bucket/{track}/{name}", put(take_past))
             .route("/p/api/recordings/rec/heartbeat", post(heartbeat))
             .route("/p/api/recordings/rec/end", post(end))
             .route("/p/api/upload/recording-complete", post(complete))
@@ -131,6 +146,73 @@ async fn take(
             return Response::new(Body::from_stream(futures_util::stream::iter(broken)));
         }
         (answer, json!({"sha256": digest.to_string()}).to_string()).into_response()
+    })
+}
+
+async fn presign(State(server): State<Server>, body: String) -> Response {
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let paths: Vec<String> = paths_of(&body);
+    server.seen(|seen| {
+        seen.presigns.push(paths.len());
+        if !seen.signs {
+            return problem(StatusCode::CONFLICT, json!({"code": "direct-unavailable"}));
+        }
+        let url = |path: &str| format!("http://{}/bucket/{path}?signature=x", server.address);
+        let urls: Vec<Value> = paths
+            .iter()
+            .map(|path| json!({"path": path, "method": "PUT", "url": url(path), "headers": {"x-signed": "yes"}}))
+            .collect();
+        json!({"urls": urls}).to_string().into_response()
+    })
+}
+
+fn paths_of(body: &Value) -> Vec<String> {
+    let objects = body["objects"].as_array().unwrap();
+    assert!((1..=50).contains(&objects.len()));
+    objects.iter().map(|object| object["path"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn take_past(
+    State(server): State<Server>,
+    Path((track, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    assert_eq!(headers["x-signed"], "yes");
+    assert!(!headers.contains_key("authorization"), "the token is not for the store");
+    server.seen(|seen| {
+        let number = seen.past;
+        seen.past += 1;
+        if seen.stale.contains(&number) {
+            return StatusCode::FORBIDDEN;
+        }
+        seen.incoming.insert(format!("{track}/{name}"), body.to_vec());
+        StatusCode::OK
+    })
+}
+
+/// What is reported is received the first time and stored the second.
+async fn report(State(server): State<Server>, body: String) -> Response {
+    let body: Value = serde_json::from_str(&body).unwrap();
+    server.seen(|seen| {
+        let mut objects = Vec::new();
+        for (path, object) in paths_of(&body).into_iter().zip(body["objects"].as_array().unwrap()) {
+            let state = if seen.lost.contains(&path) {
+                "lost"
+            } else if seen.stored.contains_key(&path) {
+                "stored"
+            } else if let Some(bytes) = seen.incoming.remove(&path) {
+                assert_eq!(object["sha256"], Sha256::of(&bytes).to_string());
+                assert_eq!(object["size_bytes"], bytes.len());
+                seen.order.push(path.clone());
+                seen.stored.insert(path.clone(), bytes);
+                "received"
+            } else {
+                return problem(StatusCode::UNPROCESSABLE_ENTITY, json!({"code": "digest-mismatch", "object": path}));
+            };
+            objects.push(json!({"path": path, "state": state}));
+        }
+        (StatusCode::ACCEPTED, json!({"objects": objects}).to_string()).into_response()
     })
 }
 

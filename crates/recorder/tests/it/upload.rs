@@ -246,7 +246,7 @@ async fn kept_segments_are_sent_later_and_then_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_longer_than_patience_is_survived_while_segments_are_kept() {
+async fn an_outage_longer_than_patience_is_survived_while_the_source_goes_on() {
     for keeps in [true, false] {
         let server = Server::start().await;
         // The initialization sections alone meet all of them: each track sends nothing else before its own has arrived.
@@ -255,22 +255,98 @@ async fn an_outage_longer_than_patience_is_survived_while_segments_are_kept() {
         let mut upload = settings(&server.base());
         upload.patience = Duration::from_millis(300);
         upload.keep_unsent = keeps.then(|| Folder::create(&dir.path().join("kept")).unwrap());
+        // Room for one segment: a source that waits for it gives up no sooner.
+        (upload.memory_max_bytes, upload.disk_max_bytes) = (1, 1);
         let options = Options { pace: Pace::Realtime, limit: Some(Duration::from_secs(5)), ..Options::default() };
         let source = "test:320x180@30".parse::<Source>().unwrap();
         let session = Session { source, options, out: None, upload: Some(upload), complete: false, observer: silent() };
         let (report, result) = session.run().await;
-        match result {
-            Ok(()) => {
-                assert!(keeps, "without a folder, patience ends");
-                assert!((report.declared, report.retries) == (true, 8), "{report:?}");
-                assert_eq!(Folder::create(&dir.path().join("kept")).unwrap().left(), 0);
-                assert!(server.seen(|seen| seen.stored.len()) == 8);
-            }
-            Err(error) => {
-                assert!(!keeps, "with a folder, nothing is lost by waiting: {error}");
-                assert_eq!(error.exit_code(), 6);
-                assert!(server.seen(|seen| seen.ends.is_empty()));
-            }
-        }
+        result.unwrap();
+        assert!((report.declared, report.retries) == (true, 8), "{report:?}");
+        assert_eq!(Folder::create(&dir.path().join("kept")).unwrap().left(), 0);
+        assert!(server.seen(|seen| seen.stored.len()) == 8);
     }
+}
+
+/// The source waits for room that a server which is away never makes; whoever asks it to stop is not kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_waits_for_room_can_be_stopped() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut upload = settings(&format!("http://{}", listener.local_addr().unwrap()));
+    drop(listener);
+    (upload.memory_max_bytes, upload.patience) = (1, Duration::from_millis(500));
+    let options = Options { pace: Pace::Realtime, ..Options::default() };
+    let (stop, retries) = (options.stop.clone(), Arc::new(Mutex::new(0)));
+    let observer: Observer = {
+        let retries = Arc::clone(&retries);
+        Arc::new(move |notice| {
+            if let Notice::Retry { .. } = notice {
+                *retries.lock().unwrap() += 1;
+                // By then patience alone would be over.
+                if *retries.lock().unwrap() == 4 {
+                    stop.ask();
+                }
+            }
+        })
+    };
+    let source = "test:320x180@30".parse::<Source>().unwrap();
+    let session = Session { source, options, out: None, upload: Some(upload), complete: false, observer };
+    let (_, result) = session.run().await;
+    assert_eq!(result.unwrap_err().code(), "unreachable");
+    assert!(*retries.lock().unwrap() >= 4);
+}
+
+fn past(base: &str) -> Settings {
+    Settings { direct: true, ..settings(base) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_go_past_the_server_where_it_signs_urls() {
+    let server = Server::start().await;
+    server.seen(|seen| (seen.signs, seen.stale) = (true, vec![0, 9]));
+    let objects = objects(12);
+    let (_, result) = upload(past(&server.base()), &objects).await;
+    assert_eq!(result.unwrap().as_deref(), Some("queued"));
+    server.seen(|seen| {
+        assert!(seen.stored == as_stored(&objects), "every object is there, with its own bytes");
+        assert_eq!(
+            (seen.attempts.len(), seen.past),
+            (0, objects.len() + 2),
+            "none through it; stale URLs were renewed"
+        );
+        assert_eq!(seen.presigns.iter().sum::<usize>(), objects.len() + 2);
+        assert!(seen.presigns.len() < objects.len(), "several at once: {:?}", seen.presigns);
+        assert_eq!(seen.ends.len(), 1);
+        for track in ["video", "audio"] {
+            let first = seen.order.iter().find(|path| path.starts_with(track));
+            assert_eq!(first, Some(&format!("{track}/init.mp4")));
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_go_through_the_server_where_the_way_past_it_fails() {
+    // It signs nothing: asked once, for both tracks that begin at the same moment and then for each.
+    let server = Server::start().await;
+    let objects = objects(4);
+    let (retries, result) = upload(past(&server.base()), &objects).await;
+    result.unwrap();
+    server.seen(|seen| {
+        assert!(seen.stored == as_stored(&objects));
+        assert_eq!((seen.attempts.len(), retries, seen.past), (objects.len(), 0, 0));
+        assert!(seen.presigns.len() <= 3, "{:?}", seen.presigns);
+    });
+    // What arrived in the store is not what was sent, and a URL that is refused twice is not asked for again.
+    let server = Server::start().await;
+    server.seen(|seen| (seen.signs, seen.stale) = (true, vec![0, 1, 2, 3]));
+    server.seen(|seen| seen.lost = vec!["audio/segment_002.m4s".to_owned()]);
+    let (_, result) = upload(past(&server.base()), &objects).await;
+    result.unwrap();
+    server.seen(|seen| {
+        assert!(seen.stored == as_stored(&objects));
+        let mut through = seen.attempts.clone();
+        through.sort();
+        assert!(through.contains(&"audio/segment_002.m4s".to_owned()), "{through:?}");
+        assert!((2..=3).contains(&through.len()), "{through:?}");
+    });
 }
