@@ -4,7 +4,7 @@
 //! revokes it, not a list. Without a service token and a signing key nothing is opened: [`Keyring::open`] refuses.
 //! Secrets and tokens are compared in constant time and never shown.
 
-use crate::config::Secret;
+use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod playlist;
 pub mod rescan;
 pub mod result;
+pub mod secret;
 pub mod serve;
 pub mod staging;
 pub mod storage;

@@ -7,12 +7,11 @@
 //! several users are in `sections`.
 
 mod load;
-mod secret;
 mod sections;
 
+pub use crate::secret::Secret;
 pub(crate) use load::library_path;
 pub use load::{Error, Sources, load};
-pub use secret::Secret;
 pub use sections::{
     Cleanup, Endpoint, Engine, Limits, Live, Log, LogFormat, Mux, PayloadFormat, Queue, Retention, Slots, Webhook, Work,
 };

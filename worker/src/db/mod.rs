@@ -15,7 +15,7 @@ pub mod segments;
 pub mod settings;
 pub mod sweep;
 
-use crate::config::Secret;
+use crate::secret::Secret;
 use domain::retry::{Classify, Fault};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,

@@ -3,7 +3,7 @@
 use super::folder::{Folder, LOCK};
 use super::presign::Presigner;
 use super::{Error, Faults, Op, Place, Store};
-use crate::config::Secret;
+use crate::secret::Secret;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{HttpTransporter, Operator, services};
 use opendal_http_transport_reqwest::ReqwestTransport;
