@@ -143,6 +143,8 @@ pub struct Stand {
     pub over: bool,
     /// The newest frozen plan.
     pub frozen_version: u32,
+    /// Of both playlists; none before the first row.
+    pub target_duration_s: Option<u32>,
     /// The tracks of the multivariant playlist.
     pub renditions: Renditions,
     /// Viewers were told that the listing has ended: it stays as it is.
@@ -157,7 +159,7 @@ pub struct Stand {
 /// The database's.
 pub async fn stand(tx: &DatabaseTransaction, id: &RecordingId) -> Result<Option<Stand>, Error> {
     let sql = "SELECT state IN ('finalizing', 'ready') AND NOT provisional AND frozen_version = plan_version AS over, \
-            frozen_version::int8, renditions, listing_ended_at IS NOT NULL AS ended, now() AS now \
+            frozen_version::int8, target_duration_s::int8, renditions, listing_ended_at IS NOT NULL AS ended, now() AS now \
         FROM spool.recording WHERE id = $1";
     let row = one(tx, sql, [id.as_str().into()]).await;
     let read = |row: Option<QueryResult>| {
@@ -165,6 +167,7 @@ pub async fn stand(tx: &DatabaseTransaction, id: &RecordingId) -> Result<Option<
             Ok(Stand {
                 over: column(row, "over")?,
                 frozen_version: number(row, "frozen_version")?,
+                target_duration_s: maybe_number(row, "target_duration_s")?,
                 renditions: renditions(row)?,
                 ended: column(row, "ended")?,
                 now: column(row, "now")?,

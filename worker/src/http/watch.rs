@@ -44,7 +44,7 @@ static PAGE: LazyLock<String> =
     LazyLock::new(|| include_str!("../../player/index.html").replace("{assets}", &format!("assets/{}", *VERSION)));
 
 /// The page of a recording; what it says of a missing or expired token is the script's work, the status is ours.
-pub(crate) async fn page(
+pub(super) async fn page(
     State(api): State<Api>,
     id: Result<Id, Problem>,
     headers: HeaderMap,
@@ -71,7 +71,7 @@ pub(crate) async fn page(
 }
 
 /// A file of the page. Another version is another process's, of another release: the page asks again and gets its own.
-pub(crate) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
+pub(super) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     let file = FILES.iter().find(|(known, ..)| *known == name).filter(|_| version == *VERSION);
     let Some((_, kind, bytes)) = file else { return Problem::new(Code::NotFound).into_response() };
     let mut response = Response::new(Body::from(*bytes));

@@ -1,11 +1,12 @@
 //! Extending what viewers may see, in the transaction of whoever holds the recording.
 
-use crate::db::{Error, listing, plans};
+use crate::db::{Error, events, listing, plans};
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
-use domain::playlist::{self, Append, Rendition, Renditions, Side};
+use domain::playlist::{self, Append, ListingKind, Rendition, Renditions, Side};
 use domain::segment::Track;
 use sea_orm::DatabaseTransaction;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub async fn extend(tx: &DatabaseTransaction, id: &RecordingId, gap_after: Durat
     };
     let sides = listing::sides(tx, id).await?;
     let firsts = sides.iter().filter_map(|side| side.stored.first());
-    let target_duration_s = firsts.map(|first| playlist::target_duration_s(first.span)).max();
+    let target_duration_s =
+        stand.target_duration_s.or(firsts.map(|first| playlist::target_duration_s(first.span)).max());
     let unsynced = unsynced(&sides);
     let inits: Vec<Track> = sides.iter().filter(|side| side.init_stored).map(|side| side.track).collect();
     let mut ends = sides.iter().map(|side| (side.track, side.tail.index)).collect::<Vec<_>>();
@@ -41,6 +43,10 @@ pub async fn extend(tx: &DatabaseTransaction, id: &RecordingId, gap_after: Durat
     let Append { rows, wait_until, more } = playlist::next(sides, stand.now, patience);
     if let (false, Some(seconds)) = (rows.is_empty(), target_duration_s) {
         listing::decide_target_duration(tx, id, seconds).await?;
+        for row in rows.iter().filter(|row| row.kind == ListingKind::Media && playlist::is_overlong(row, seconds)) {
+            let body = json!({ "track": row.track, "index": row.index, "target_duration_s": seconds });
+            events::append(tx, id, "segment.overlong", body).await?;
+        }
     }
     listing::append(tx, id, &rows).await?;
     for (track, end) in &mut ends {

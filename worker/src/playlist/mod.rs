@@ -74,15 +74,6 @@ pub fn shows(head: &Head, kind: Kind) -> Shows {
     }
 }
 
-/// How a wait ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Waited {
-    /// As it stands now, whatever that is.
-    Stands(Head),
-    /// The process stops.
-    Stopping,
-}
-
 /// Reads playlists. Cheap to clone; one for a process, so that viewers share what was read.
 #[derive(Debug, Clone)]
 pub struct Playlists {
@@ -130,17 +121,17 @@ impl Playlists {
     }
 
     /// Holds a request until there is something to show or `over` says that there is no use in it. Without a place for
-    /// it, or after the setting's time, it goes on with what there is.
-    pub async fn wait(&self, head: Head, kind: Kind, over: impl Fn(&Head) -> bool) -> Waited {
+    /// it, or after the setting's time, it goes on with what there is. `None` when the process stops.
+    pub async fn wait(&self, head: Head, kind: Kind, over: impl Fn(&Head) -> bool) -> Option<Head> {
         let done = |head: &Head| over(head) || matches!(shows(head, kind), Shows::Now | Shows::Never);
         if done(&head) {
-            return Waited::Stands(head);
+            return Some(head);
         }
-        let Some(mut place) = self.held.enter(&head.id) else { return Waited::Stands(head) };
+        let Some(mut place) = self.held.enter(&head.id) else { return Some(head) };
         tokio::select! {
-            heard = place.until(done) => Waited::Stands(heard.unwrap_or(head)),
-            () = tokio::time::sleep(self.hold) => Waited::Stands(place.last().unwrap_or(head)),
-            () = self.stop.cancelled() => Waited::Stopping,
+            heard = place.until(done) => Some(heard.unwrap_or(head)),
+            () = tokio::time::sleep(self.hold) => Some(place.last().unwrap_or(head)),
+            () = self.stop.cancelled() => None,
         }
     }
 

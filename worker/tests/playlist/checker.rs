@@ -21,6 +21,7 @@ pub struct Checker {
     token: String,
     tracks: BTreeMap<Track, Told>,
     renditions: BTreeSet<Track>,
+    index: String,
     target_duration_s: Option<u64>,
     /// The end may be said.
     pub may_end: bool,
@@ -60,6 +61,31 @@ fn cut(text: &str) -> (Vec<String>, Vec<Vec<String>>, bool) {
     }
     assert!(open.is_empty(), "tags without a segment: {open:?}");
     (head, segments, ended)
+}
+
+/// What was believed of every segment may turn out wrong of a later one; of a head nothing else changes.
+fn without_independent<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    lines.filter(|line| *line != "#EXT-X-INDEPENDENT-SEGMENTS").collect()
+}
+
+impl Told {
+    /// Takes the next reload, unless it contradicts an earlier one.
+    fn follow(&mut self, head: Vec<String>, segments: Vec<Vec<String>>, ended: bool) -> Result<(), String> {
+        let same = without_independent(self.head.iter().map(String::as_str))
+            == without_independent(head.iter().map(String::as_str));
+        if self.bodies > 0 && (!same || head.len() > self.head.len()) {
+            return Err(format!("the head was {:#?}", self.head));
+        }
+        if !segments.starts_with(&self.segments) {
+            return Err(format!("the segments were {:#?}", self.segments));
+        }
+        if self.ended && (!ended || segments.len() > self.segments.len()) {
+            return Err("it had ended".to_owned());
+        }
+        (self.head, self.segments, self.ended) = (head, segments, ended);
+        self.bodies += 1;
+        Ok(())
+    }
 }
 
 fn is_gap(segment: &MediaSegment) -> bool {
@@ -136,33 +162,32 @@ impl Checker {
             assert!(uri.contains(&format!("m3u8?token={}", self.token)), "{uri}");
         }
         assert!(self.renditions.is_subset(&renditions), "a track is gone:\n{text}");
-        self.renditions = renditions;
+        let same = |old: &str| without_independent(old.lines()) == without_independent(text.lines());
+        assert!(self.renditions != renditions || self.may_end || same(&self.index), "{}\n{text}", self.index);
+        (self.renditions, self.index) = (renditions, text);
     }
 
     async fn check_media(&mut self, serving: &Serving, track: Track, text: &str) {
         let playlist = m3u8_rs::parse_media_playlist_res(text.as_bytes()).expect("a media playlist");
         let (head, segments, ended) = cut(text);
         assert_eq!(playlist.segments.len(), segments.len(), "{text}");
-        self.check_head(track, &playlist, &head, text);
-        let told = self.tracks.entry(track).or_default();
-        assert!(segments.starts_with(&told.segments), "was told:\n{:#?}\nis told:\n{text}", told.segments);
-        assert!(!told.ended || (ended && segments.len() == told.segments.len()), "behind the end:\n{text}");
+        self.check_head(&playlist, text);
         assert!(!ended || self.may_end, "an end although it goes on:\n{text}");
         assert!(!segments.is_empty(), "an empty playlist");
+        let told = self.tracks.entry(track).or_default();
         let known = told.segments.len();
+        told.follow(head, segments, ended).unwrap_or_else(|wrong| panic!("{track}: {wrong}\n{text}"));
         if told.init.is_none() {
             let uri = &playlist.segments[0].map.as_ref().expect("a map").uri;
             told.init = Some(fetch_init(serving, &self.id, track, uri).await);
         }
         let init = told.init.clone().expect("it was just read");
-        (told.head, told.segments, told.ended) = (head, segments, ended);
-        told.bodies += 1;
         for (at, segment) in playlist.segments.iter().enumerate().skip(known) {
             self.check_segment(serving, track, at, segment, &init).await;
         }
     }
 
-    fn check_head(&mut self, track: Track, playlist: &MediaPlaylist, head: &[String], text: &str) {
+    fn check_head(&mut self, playlist: &MediaPlaylist, text: &str) {
         assert_eq!(playlist.version, Some(7));
         assert_eq!(playlist.playlist_type, Some(MediaPlaylistType::Event));
         assert_eq!((playlist.media_sequence, playlist.discontinuity_sequence), (1, 0));
@@ -171,14 +196,6 @@ impl Checker {
         assert_eq!(maps, 1, "one initialization section a track:\n{text}");
         let target_duration_s = *self.target_duration_s.get_or_insert(playlist.target_duration);
         assert_eq!(playlist.target_duration, target_duration_s, "the target duration changed");
-        if let Some(told) = self.tracks.get(&track).filter(|told| !told.head.is_empty()) {
-            // What was believed of every segment may turn out wrong of a later one; nothing else changes.
-            let independent = |lines: &[String]| {
-                lines.iter().filter(|l| *l != "#EXT-X-INDEPENDENT-SEGMENTS").cloned().collect::<Vec<_>>()
-            };
-            assert_eq!(independent(&told.head), independent(head));
-            assert!(told.head.len() >= head.len(), "a tag came:\n{text}");
-        }
     }
 
     async fn check_segment(&self, serving: &Serving, track: Track, at: usize, segment: &MediaSegment, init: &Init) {
@@ -268,6 +285,35 @@ async fn fetch_init(serving: &Serving, id: &str, track: Track, uri: &str) -> Box
 }
 
 /// The checker finds what it is there for.
+#[test]
+fn checker_finds_what_a_reload_contradicts() {
+    let first = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-GAP\n#EXTINF:2.0,\na\n#EXTINF:2.0,\nb\n";
+    let follow = |next: &str| {
+        let mut told = Told::default();
+        let mut take = |text: &str| {
+            let (head, segments, ended) = cut(text);
+            told.follow(head, segments, ended)
+        };
+        take(first).and_then(|()| take(next))
+    };
+    let more = format!("{first}#EXTINF:2.0,\nc\n");
+    for sound in [first, &more, &format!("{more}#EXT-X-ENDLIST\n")] {
+        assert_eq!(follow(sound), Ok(()));
+    }
+    let changes = [
+        ("#EXT-X-GAP\n", ""),
+        ("DURATION:4", "DURATION:5"),
+        ("2.0,\nb", "2.1,\nb"),
+        ("\nb\n", "\nc\n"),
+        ("#EXTINF:2.0,\nb\n", ""),
+    ];
+    for (from, to) in changes {
+        assert!(follow(&first.replacen(from, to, 1)).is_err(), "{from:?} to {to:?}");
+    }
+    let mut told = Told { ended: true, ..Told::default() };
+    assert!(told.follow(vec![], vec![vec!["a".to_owned()]], true).is_err(), "a segment behind the end");
+}
+
 #[test]
 fn checker_cuts_a_playlist_into_lines() {
     let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-GAP\n#EXTINF:2.0,\na\n#EXTINF:2.0,\nb\n#EXT-X-ENDLIST\n";

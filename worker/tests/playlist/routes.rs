@@ -164,6 +164,19 @@ async fn segment_is_redirected_to_a_store_that_clients_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn created_recording_names_a_playlist_that_is_there() {
+    let world = World::with(settings).await;
+    let serving = Serving::start(&world).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let created = client.post(format!("{}/api/recordings", serving.base)).bearer_auth(SERVICE);
+    let created = created.json(&serde_json::json!({ "owner_id": "o" })).send().await.unwrap();
+    let created: serde_json::Value = created.json().await.unwrap();
+    let playlist = serving.get(created["playlist_url"].as_str().unwrap()).await;
+    assert_eq!(playlist.problem(), (404, "playlist-not-ready".into()));
+    assert_eq!(playlist.header("cache-control"), "no-store");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_without_segments_says_why() {
     let (world, id, serving) = begun().await;
     let token = token(&world, &id);

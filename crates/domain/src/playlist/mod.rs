@@ -341,6 +341,13 @@ fn wall_clock(side: &Side, other: Option<&Side>, first: &Candidate) -> DateTime<
     })
 }
 
+/// Whether a listed segment is longer than its playlist promised (RFC 8216, section 4.3.3.1: rounded to the nearest
+/// second). It is listed all the same, since viewers would else miss it, and recorded.
+pub fn is_overlong(row: &ListingRow, target_duration_s: u32) -> bool {
+    let timescale = u128::from(row.timescale.max(1));
+    (u128::from(row.duration) * 2 + timescale) / (2 * timescale) > u128::from(target_duration_s)
+}
+
 /// Target duration of both playlists, decided once from the first listed segment and never changed.
 pub fn target_duration_s(first: Span) -> u32 {
     let ceiling_s = first.duration.div_ceil(u64::from(first.timescale.max(1)));

@@ -254,6 +254,22 @@ fn target_duration_is_twice_the_usual_or_the_first_segment() {
 }
 
 #[test]
+fn segment_is_overlong_when_it_rounds_above_the_target() {
+    let row = |duration| ListingRow {
+        track: Track::Video,
+        seq: 1,
+        index: 1,
+        kind: ListingKind::Media,
+        duration,
+        timescale: 1000,
+        discontinuity: false,
+        program_date_time: None,
+    };
+    assert_eq!([4000, 4499, 4500, 9000].map(|ms| is_overlong(&row(ms), 4)), [false, false, true, true]);
+    assert!(is_overlong(&ListingRow { duration: u64::MAX, timescale: 0, ..row(0) }, u32::MAX));
+}
+
+#[test]
 fn rendition_begins_with_what_the_first_segment_weighs() {
     let codec = CodecFacts { codec: "c".into(), timescale: 15_360, width: 2, height: 2, channels: 0, sample_rate: 0 };
     let first =

@@ -12,7 +12,7 @@ use super::conditional::names;
 use super::extract::{Id, Query};
 use super::problem::{Code, Problem};
 use super::{Api, access};
-use crate::playlist::{Body, Head, Kind, Links, Shows, Waited, shows};
+use crate::playlist::{Body, Head, Kind, Links, Shows, shows};
 use axum::body::Body as AxumBody;
 use axum::extract::State;
 use axum::response::Response;
@@ -54,13 +54,7 @@ pub(super) async fn audio(
     playlist(api.0, id?.0, Kind::Media(Track::Audio), &headers, &uri).await
 }
 
-async fn playlist(
-    api: Api,
-    id: RecordingId,
-    kind: Kind,
-    headers: &HeaderMap,
-    uri: &Uri,
-) -> Result<Response, Problem> {
+async fn playlist(api: Api, id: RecordingId, kind: Kind, headers: &HeaderMap, uri: &Uri) -> Result<Response, Problem> {
     let token = access::playback(&api, headers, uri, &id)?;
     let head = stands(&api, &id, kind).await?;
     let gzip = takes_gzip(headers);
@@ -123,10 +117,7 @@ pub(super) async fn compatible(
 async fn stands(api: &Api, id: &RecordingId, kind: Kind) -> Result<Head, Problem> {
     let head = head(api, id).await?;
     let gone = |head: &Head| refused(head.state).is_some();
-    let head = match api.playlists.wait(head, kind, gone).await {
-        Waited::Stands(head) => head,
-        Waited::Stopping => return Err(Problem::new(Code::Stopping)),
-    };
+    let head = api.playlists.wait(head, kind, gone).await.ok_or_else(|| Problem::new(Code::Stopping))?;
     if let Some(code) = refused(head.state) {
         return Err(Problem::new(code).object(id));
     }
@@ -192,7 +183,11 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
         let weight = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok());
         name.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|q| q > 0.0)
     };
-    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|list| list.split(',').any(coding))
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|list| list.split(',').any(coding))
 }
 
 #[cfg(test)]
