@@ -246,6 +246,12 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         assert!(check(|c| c.storage.service = crate::storage::Service::S3).contains("storage.bucket"));
+        let without_keys: fn(&mut Config) = |c| {
+            c.storage.service = crate::storage::Service::S3;
+            c.storage.bucket = "b".into();
+        };
+        assert!(check(without_keys).contains("storage.identity"));
+        assert!(check(|c| c.limits.presign_ttl = std::time::Duration::from_secs(8 * 86_400)).contains("presign_ttl"));
         assert!(check(|c| c.live.max_gap_ratio = 1.5).contains("live.max_gap_ratio"));
         assert!(check(|c| c.queue.lease = c.queue.heartbeat).contains("queue.lease"));
         assert!(check(|c| c.work.queues = vec!["mxu".into()]).contains("work.queues"));

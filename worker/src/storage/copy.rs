@@ -23,7 +23,8 @@ impl Store {
         let size_bytes = self.stat(from).await?.ok_or_else(absent)?.size_bytes;
         match &self.place {
             Place::Bucket(_) => {
-                let copying = self.large.copy_with(from, to).source_content_length_hint(size_bytes);
+                let op = if size_bytes < PART_BYTES { &self.op } else { &self.large };
+                let copying = op.copy_with(from, to).source_content_length_hint(size_bytes);
                 let copying = copying.chunk(PART_BYTES as usize).concurrent(PARTS_AT_ONCE);
                 let copied = copying.await.map_err(|source| Error::of(Op::Copy, from, source))?;
                 Ok(Meta { size_bytes, etag: copied.etag().map(str::to_owned) })

@@ -88,7 +88,7 @@ impl Folder {
             for folder in folders {
                 // The first that is not empty, or not there, ends the way up.
                 let mut upwards = folder.ancestors().take_while(|folder| *folder != root);
-                let _ = upwards.try_for_each(|folder| fs::remove_dir(folder));
+                let _ = upwards.try_for_each(fs::remove_dir);
             }
             drop(alone);
         };

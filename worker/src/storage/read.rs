@@ -34,7 +34,8 @@ impl Store {
             if pieces.found == pieces.expected {
                 return Ok(first);
             }
-            let mut bytes = BytesMut::from(first);
+            let mut bytes = BytesMut::with_capacity(pieces.expected as usize);
+            bytes.extend_from_slice(&first);
             while let Some(piece) = pieces.next().await? {
                 bytes.extend_from_slice(&piece);
             }

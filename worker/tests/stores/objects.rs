@@ -60,6 +60,7 @@ suite!(
     check_leaves_nothing,
     put_is_read_back_whole_and_in_ranges,
     put_replaces,
+    read_under_way_is_of_one_object,
     put_from_streams_any_length,
     put_from_refuses_another_length,
     writer_appears_only_when_closed,
@@ -165,6 +166,19 @@ async fn put_replaces(store: &Store) {
     store.put("k", Bytes::from_static(b"longer than the next")).await.unwrap();
     store.put("k", Bytes::from_static(b"next")).await.unwrap();
     assert_eq!(store.get("k").await.unwrap(), "next");
+}
+
+async fn read_under_way_is_of_one_object(store: &Store) {
+    use futures_util::TryStreamExt as _;
+    store.put("k", Bytes::from(vec![1; 6 << 20])).await.unwrap();
+    let mut stream = Box::pin(store.stream("k", 0..6 << 20).await.unwrap());
+    let mut read = stream.try_next().await.unwrap().unwrap().to_vec();
+    store.put("k", Bytes::from(vec![2; 6 << 20])).await.unwrap();
+    while let Some(piece) = stream.try_next().await.unwrap() {
+        read.extend_from_slice(&piece);
+    }
+    assert!(read.len() == 6 << 20 && read.iter().all(|byte| *byte == 1));
+    assert!(store.get("k").await.unwrap().iter().all(|byte| *byte == 2));
 }
 
 async fn put_from_streams_any_length(store: &Store) {

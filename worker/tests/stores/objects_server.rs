@@ -90,6 +90,26 @@ async fn large_object_goes_in_equal_parts_and_leaves_no_upload() {
     }
 }
 
+/// Requests are what a bucket is paid by.
+#[tokio::test]
+async fn each_operation_is_one_request() {
+    use futures_util::TryStreamExt as _;
+    let server = S3Server::start().await;
+    let store = Store::open(&server.config()).await.unwrap();
+    store.put("k", Bytes::from(vec![7; 5 << 20])).await.unwrap();
+    store.get("k").await.unwrap();
+    store.get_range("k", 1..4 << 20).await.unwrap();
+    let pieces: Vec<Bytes> = store.stream("k", 0..5 << 20).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(pieces.iter().map(Bytes::len).sum::<usize>(), 5 << 20);
+    store.stat("k").await.unwrap();
+    store.list("o/").await.unwrap().all().await.unwrap();
+    store.delete(&["k", "l", "m"].map(str::to_owned)).await.unwrap();
+    store.presign_get("k", Duration::from_secs(60)).await.unwrap();
+    let counts: Vec<_> = server.counts().into_iter().collect();
+    let expected = [("DeleteObjects", 1), ("GetObject", 3), ("HeadObject", 1), ("ListObjectsV2", 1), ("PutObject", 1)];
+    assert_eq!(counts, expected);
+}
+
 #[tokio::test]
 async fn copy_of_a_large_object_stays_on_the_server() {
     let server = S3Server::start().await;
