@@ -22,7 +22,8 @@ pub enum Outcome {
     /// Give the job back unfinished, because the process drains; the attempt is not spent. Said for no such reason it is
     /// a snooze of a second, so that nothing spins.
     HandBack,
-    /// [`crate::JobCtx::settle_in`] already wrote the end in the handler's own transaction.
+    /// [`crate::JobCtx::settle_in`] already wrote the end in the handler's own transaction, which is committed. Said
+    /// without either, the attempt has failed.
     Settled,
 }
 

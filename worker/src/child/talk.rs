@@ -13,6 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout_at};
 
 /// Everything a child may say: a line for each range, a fact for each track, a line of text.
 const SAID_BYTES_MAX: u64 = 1 << 20;
@@ -82,10 +83,37 @@ pub(super) async fn about<T: DeserializeOwned, R: RangedReader>(
     size_bytes: u64,
     bound: Duration,
 ) -> Result<T, ObjectError<R::Error>> {
+    // Dropped, and so killed, however this ends.
     let mut child = start(program).map_err(ObjectError::Child)?;
-    // Dropped with the child in it when the time is up: that kills it.
-    let talked = tokio::time::timeout(bound, talk(&mut child, work, object, size_bytes)).await;
-    talked.map_err(|_| ObjectError::Child(Error::TimedOut { bound }))?
+    talk(&mut child, work, object, size_bytes, Time::of(bound)).await
+}
+
+/// A child's time. What it waits for ranges is not counted: a store has timeouts of its own, and a slow one must not look
+/// like a library that hangs.
+struct Time {
+    bound: Duration,
+    end: Instant,
+}
+
+impl Time {
+    fn of(bound: Duration) -> Time {
+        Time { bound, end: Instant::now() + bound }
+    }
+
+    async fn spend<T, R: std::error::Error + 'static>(
+        &self,
+        what: impl Future<Output = T>,
+    ) -> Result<T, ObjectError<R>> {
+        let bound = self.bound;
+        timeout_at(self.end, what).await.map_err(|_| ObjectError::Child(Error::TimedOut { bound }))
+    }
+
+    async fn stop<T>(&mut self, what: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let result = what.await;
+        self.end += begun.elapsed();
+        result
+    }
 }
 
 fn start(program: &Program) -> Result<Child, Error> {
@@ -107,6 +135,7 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
     work: &Work,
     object: &R,
     size_bytes: u64,
+    mut time: Time,
 ) -> Result<T, ObjectError<R::Error>> {
     let failed = |operation| move |source| ObjectError::Child(Error::Start { operation, source });
     let (mut give, said) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
@@ -114,12 +143,12 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
     let mut request = serde_json::to_vec(work).map_err(|error| ObjectError::Child(Error::Answer(error)))?;
     request.push(b'\n');
     // A child that has died meanwhile closes the pipe; its status tells more than that.
-    let _ = give.write_all(&request).await;
+    let _ = time.spend(give.write_all(&request)).await?;
     for _ in 0..=READS_MAX {
         let mut line = Vec::new();
-        said.read_until(b'\n', &mut line).await.map_err(failed("read answer of"))?;
+        time.spend(said.read_until(b'\n', &mut line)).await?.map_err(failed("read answer of"))?;
         if line.last() != Some(&b'\n') {
-            let status = child.wait().await.map_err(failed("wait for"))?;
+            let status = time.spend(child.wait()).await?.map_err(failed("wait for"))?;
             if !status.success() {
                 let signal = status.signal().map(|signal| format!("signal {signal}"));
                 let status = signal.unwrap_or_else(|| status.to_string());
@@ -134,9 +163,9 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
                 if !inside || len > WINDOW_BYTES_MAX {
                     return Err(refused(format!("it asked for {len} bytes at byte {at} of {size_bytes}")));
                 }
-                let range = object.read(at, len).await;
+                let range = time.stop(object.read(at, len)).await;
                 let range = range.map_err(|source| ObjectError::Read(readback::Error::Read { at, len, source }))?;
-                let _ = give.write_all(&range).await;
+                let _ = time.spend(give.write_all(&range)).await?;
             }
         }
     }

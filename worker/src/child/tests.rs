@@ -91,6 +91,26 @@ async fn store_that_fails_under_a_child_is_no_damage() {
     }
 }
 
+/// A byte at a time, each after a while.
+struct Slow;
+
+impl RangedReader for Slow {
+    type Error = Away;
+
+    async fn read(&self, _: u64, _: u64) -> Result<Bytes, Away> {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        Ok(Bytes::from_static(b"0"))
+    }
+}
+
+#[tokio::test]
+async fn time_that_a_store_takes_is_not_the_childs() {
+    let read = r#"echo '{"read": {"at": 0, "len": 1}}'; dd bs=1 count=1 2>/dev/null >&2;"#;
+    let (_folder, program) = program(&format!("{read} {read} echo '{{\"done\": {{\"packets\": 1, \"frames\": 1}}}}'"));
+    let decoded = program.decode_object(&Slow, 10, 3, Duration::from_secs(1)).await;
+    assert_eq!(decoded.unwrap(), Decoded { packets: 1, frames: 1 });
+}
+
 /// What decodes a stranger's bytes has no password to lose.
 #[tokio::test]
 async fn child_inherits_no_environment() {
