@@ -44,6 +44,11 @@ const PROVED_FOR: Duration = Duration::from_secs(5);
 /// Longest proof that a connection is alive: one round trip.
 const PROOF_MAX: Duration = Duration::from_secs(2);
 
+/// Longest pause inside a transaction. Ours wait for nothing but the database, so one that pauses is of a process that is
+/// gone without a word, and its locks would hold up every job of a recording for as long as the server does not notice:
+/// hours, by default.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// Settings of the database; see `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -111,10 +116,11 @@ impl Classify for Error {
     fn fault(&self) -> Fault {
         let away = matches!(self.source, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
         let state = sqlstate(&self.source);
-        // 08 connection, 40 serialization and deadlock, 53 resources, 57 operator, 55P03 lock not available.
-        let clears = state.as_deref().is_some_and(|code| {
-            ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03"
-        });
+        // 08 connection, 40 serialization and deadlock, 53 resources, 57 operator, 55P03 lock not available, 25P03 paused for
+        // too long inside a transaction.
+        let clears = state
+            .as_deref()
+            .is_some_and(|code| ["08", "40", "53", "57", "55P03", "25P03"].iter().any(|known| code.starts_with(known)));
         let cut = state.is_none() && is_cut(&self.source);
         if away || clears || cut { Fault::Transient } else { Fault::Permanent }
     }
@@ -167,7 +173,11 @@ fn is_cut(error: &DbErr) -> bool {
 pub async fn connect(config: &Config) -> Result<DatabaseConnection, Error> {
     let mut options = ConnectOptions::new(config.url.expose());
     // Compiling a look at queues takes thirty times as long as the look.
-    let settings = format!("SET statement_timeout = {}; SET jit = off", config.statement_timeout.as_millis());
+    let settings = format!(
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET jit = off",
+        config.statement_timeout.as_millis(),
+        PAUSE_MAX.as_millis()
+    );
     options
         .max_connections(config.pool_max)
         .min_connections(1)

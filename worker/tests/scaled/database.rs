@@ -5,8 +5,12 @@ use crate::fleet::{Fleet, Kind, wired};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::{PATIENCE, Set, Site, packets, wait};
 use crate::{Length, finished};
+use domain::retry::{Classify as _, Fault as Failure};
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use std::time::Duration;
+use worker::config::Secret;
+use worker::db;
 
 /// A fleet whose every process reaches the database over a wire.
 async fn fleet() -> (Fleet, Proxy) {
@@ -82,6 +86,29 @@ async fn connections_that_are_half_open_hold_up_no_finalize() {
     spool(&fleet, &["queue", "resume", "mux"]);
     let ready = finished(&fleet, &recording, PATIENCE).await;
     assert_eq!((&ready["gaps"], &ready["plan_version"]), (&json!([]), &json!(1)));
+}
+
+/// One call meets it and is given up. The pool, which has no other place, works again, and the server, which is not told
+/// either, lets go of the transaction's locks.
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_without_an_other_end_costs_its_call_and_nothing_else() {
+    let site = Site::new().await;
+    let (wire, url) = wired(site.variable("DATABASE_URL")).await;
+    let second = Duration::from_secs(1);
+    let config = db::Config { url: Secret::new(&url), pool_max: 1, statement_timeout: second, ..db::Config::default() };
+    let pool = db::connect(&config).await.unwrap();
+    let tx = db::begin(&pool).await.unwrap();
+    tx.execute_unprepared("SELECT pg_advisory_xact_lock(7)").await.unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(site.count(held, []).await, 1);
+    wire.strand();
+
+    let error = db::settings::now(&tx).await.unwrap_err();
+    assert_eq!(error.fault(), Failure::Transient, "{error:?}");
+    drop(tx);
+    wait::until("the pool has its place again", PATIENCE, async || db::settings::now(&pool).await.ok()).await;
+    wait::until("the server lets go", PATIENCE, async || (site.count(held, []).await == 0).then_some(())).await;
 }
 
 /// Runs one verb of the command line; it must succeed.

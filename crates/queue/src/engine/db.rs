@@ -106,11 +106,12 @@ impl Hot {
 
     async fn connect(&mut self, bound: Duration) -> Result<PgConnection, Fail> {
         let options = (*self.options).clone().application_name(self.name);
-        // The server stops a statement too: one that we gave up on must not hold its locks.
+        // The server stops a statement too, and a transaction that goes on no more: what we gave up on must not hold its
+        // locks, also where the server does not hear that we are gone.
         let settings = format!(
-            "SET plan_cache_mode = force_generic_plan; SET jit = off; SET statement_timeout = {}; SET lock_timeout = {}",
-            self.call.as_millis(),
-            LOCK_TIMEOUT_MS
+            "SET plan_cache_mode = force_generic_plan; SET jit = off; SET statement_timeout = {call}; \
+             SET idle_in_transaction_session_timeout = {call}; SET lock_timeout = {LOCK_TIMEOUT_MS}",
+            call = self.call.as_millis(),
         );
         let connecting = async {
             let mut connection = PgConnection::connect_with(&options).await?;
