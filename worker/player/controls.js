@@ -110,7 +110,7 @@ export function createControls(source) {
   $('live').onclick = () => { source.goLive(); play(); };
   $('full').onclick = full;
   $('keys').onclick = listKeys;
-  rate.onchange = () => { source.media.playbackRate = Number(rate.value); };
+  rate.onchange = () => { source.rate = Number(rate.value); };
   volume.oninput = () => setVolume(volume.valueAsNumber);
   seek.oninput = () => { dragging = true; source.seek(seek.valueAsNumber); show(); };
   seek.onchange = () => { dragging = false; };

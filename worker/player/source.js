@@ -9,11 +9,25 @@ import { resultTime } from './timeline.js';
 // Two segments behind the newest one: one is being played while the next is fetched.
 const EDGE_S = 4;
 const AT_EDGE_S = 9;
+// Whoever wants to be live is brought back when a stall has cost time: a little faster, or by a jump.
+const CATCH_UP_RATE = 1.1;
+const BEHIND_S = 8;
 const RELOAD_MS = [500, 15_000];
 const RECOVER_EVERY_MS = 5_000;
 // How far ahead of the picture the result is made ready, so that both meet; longer each time it was too slow.
 const LEADS_S = [0.6, 1.5, 3];
 const MOVE_MS = 20_000;
+
+// Playlists ask players to begin at the start; whoever wants to be live does not hear of it.
+class LiveLoader extends Hls.DefaultConfig.loader {
+  load(context, config, callbacks) {
+    const onSuccess = (response, ...rest) => {
+      response.data = response.data.replace(/^#EXT-X-START:.*$/m, '');
+      callbacks.onSuccess(response, ...rest);
+    };
+    super.load(context, config, { ...callbacks, onSuccess });
+  }
+}
 
 export function createSource({ video, urls, fromLive, onFault, onMove }) {
   let media = video;
@@ -25,6 +39,8 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
   let playing = false; // what the viewer wants, whatever the element does meanwhile
   let moving = false;
   let going = true; // the recorder still records
+  let rate = 1;
+  let following = fromLive; // the viewer wants to be where the recorder is
 
   const details = () => hls?.latestLevelDetails;
   const native = () => !Hls.isSupported();
@@ -50,13 +66,27 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
       return resume();
     }
     // fMP4 needs no transmuxing, so a worker would only cost a second copy of the script.
-    hls = new Hls({ startPosition: from, liveSyncDuration: EDGE_S, enableWorker: false, backBufferLength: 90 });
-    hls.once(Hls.Events.LEVEL_UPDATED, () => fromLive && from < 0 && details()?.live && hls.startLoad(hls.liveSyncPosition));
+    const pLoader = following && from < 0 ? LiveLoader : undefined;
+    hls = new Hls({ startPosition: from, liveSyncDuration: EDGE_S, enableWorker: false, backBufferLength: 90, pLoader });
+    follow(following && rate === 1);
+    hls.on(Hls.Events.LEVEL_UPDATED, keepUp);
     hls.on(Hls.Events.FRAG_BUFFERED, () => { wait = 0; });
     hls.on(Hls.Events.ERROR, (_, fault) => fault.fatal && recover(fault));
     hls.loadSource(urls.playlist);
     hls.attachMedia(media);
     resume();
+  }
+
+  function follow(value) {
+    following = value;
+    if (!hls) return;
+    hls.config.maxLiveSyncPlaybackRate = following ? CATCH_UP_RATE : 1;
+    media.playbackRate = rate;
+  }
+
+  function keepUp() {
+    const behind = details().edge - media.currentTime > BEHIND_S;
+    if (following && playing && behind && details().live && media.readyState > 0) media.currentTime = hls.liveSyncPosition;
   }
 
   // A playlist that is not there yet, a server that restarts: begin again where we were, each time a little later.
@@ -76,7 +106,6 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
     if (kind === 'result' || moving) return;
     if (kind === '' || native() || media.readyState === 0) {
       const at = kind === '' ? 0 : resultTime(media.currentTime, details()?.fragments, durationS);
-      const [rate] = [media.playbackRate];
       drop();
       kind = 'result';
       media.src = urls.result;
@@ -110,9 +139,9 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
     await until(next, 'loadedmetadata');
     const place = (at) => resultTime(at, details()?.fragments, durationS);
     for (const lead of LEADS_S) {
-      const target = media.currentTime + (advances() ? lead * media.playbackRate : 0);
+      const target = media.currentTime + (advances() ? lead * rate : 0);
       next.currentTime = place(target);
-      next.playbackRate = media.playbackRate;
+      next.playbackRate = rate;
       await until(next, 'seeked');
       if (next.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && next.currentTime < durationS - 0.1) await until(next, 'canplay');
       if (!advances()) {
@@ -169,9 +198,11 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
     showResult,
     drop,
     play() { playing = true; return media.play(); },
-    pause() { playing = false; media.pause(); },
-    seek(at) { media.currentTime = Math.max(0, Math.min(at, this.end)); },
-    goLive() { this.seek(hls?.liveSyncPosition ?? this.end - EDGE_S); },
+    pause() { playing = false; follow(false); media.pause(); },
+    seek(at) { follow(false); media.currentTime = Math.max(0, Math.min(at, this.end)); },
+    goLive() { this.seek(hls?.liveSyncPosition ?? this.end - EDGE_S); follow(rate === 1); },
+    get rate() { return rate; },
+    set rate(value) { rate = value; follow(following && rate === 1); media.playbackRate = rate; },
   };
 }
 
