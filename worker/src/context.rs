@@ -1,5 +1,6 @@
 //! What the API and every job may use.
 
+use crate::accept::Inits;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::staging::Staging;
@@ -28,6 +29,8 @@ pub struct Context {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Metrics,
+    /// Initialization sections of other uploaders that jobs of this process have read.
+    pub inits: Inits,
 }
 
 /// Why a process cannot start.
@@ -90,7 +93,8 @@ impl Context {
         }
         let staging = Staging::open(&config.staging, &store, &db).await.map_err(Error::Staging)?;
         let (bell, metrics) = (Bell::new(&db), Metrics::new());
-        Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics })
+        let inits = Inits::default();
+        Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics, inits })
     }
 }
 

@@ -6,9 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bucket;
 mod commands;
 mod crash;
 mod demo;
 mod mux;
 mod rules;
+mod store;
 mod whole;

@@ -1,9 +1,11 @@
 //! What a look costs, counted at the server.
 
 use super::uploader::{Form, Place, Uploader, set, world};
-use crate::support::{PATIENCE, S3Server, wait};
+use crate::support::{PATIENCE, Proxy, S3Server, Set, wait};
+use domain::id::OwnerId;
 use domain::job::Queue;
 use domain::segment::Track;
+use media::ff::synth;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,7 +24,7 @@ async fn look_costs_one_listing_and_what_is_new() {
     let look = async |uploader: &Uploader<'_>| {
         server.forget_counts();
         let before = uploader.looks().await;
-        worker::bucket::watch(&world.db, &uploader.id, &domain::id::OwnerId::parse("o").unwrap()).await.unwrap();
+        worker::bucket::watch(&world.db, &uploader.id, &OwnerId::parse("o").unwrap()).await.unwrap();
         wait::until("it has been looked at", PATIENCE, async || (uploader.looks().await > before).then_some(())).await;
         let count = |operation: &str| server.count(operation);
         (count("ListObjectsV2"), count("GetObject"), count("HeadObject"))
@@ -31,10 +33,10 @@ async fn look_costs_one_listing_and_what_is_new() {
     uploader.put_all(|track, index| track == Track::Video && index <= 2).await;
     uploader.name(|track, index| track == Track::Video && index <= 2);
     uploader.put_manifest().await;
-    assert_eq!(look(&uploader).await, (1, 1 + 1 + 1 + 2, 0), "manifest, section twice, a head of each segment");
+    assert_eq!(look(&uploader).await, (1, 1 + 1 + 2, 0), "manifest, section, a head of each segment");
     assert_eq!(look(&uploader).await, (1, 0, 0), "nothing is new");
     uploader.put(Track::Video, 3).await;
-    assert_eq!(look(&uploader).await, (1, 1 + 1, 0), "the section, and one head");
+    assert_eq!(look(&uploader).await, (1, 1, 0), "one head");
     uploader.name(|track, index| track == Track::Video && index <= 3);
     uploader.put_manifest().await;
     assert_eq!(look(&uploader).await, (1, 1, 0), "the manifest is another one");
@@ -47,26 +49,40 @@ async fn look_costs_one_listing_and_what_is_new() {
     assert_eq!(look(&uploader).await, (2, 1, 1));
     assert_eq!(look(&uploader).await, (2, 0, 1), "one listing a track, and whether the manifest is another one");
     uploader.put_bytes(Track::Video, domain::segment::Name::Media(901), &set().tracks[&Track::Video].1[3]).await;
-    assert_eq!(look(&uploader).await, (2, 1 + 1, 1));
+    assert_eq!(look(&uploader).await, (2, 1, 1));
     assert_eq!(world.listing(&uploader.id).await.last().unwrap(), "video 901 media");
     worker.stop().await;
 }
 
-/// Some kilobytes of each segment are read, whatever its length.
+/// Everything that goes over the wire while segments are looked at: listings and heads, next to nothing of the payload.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn index_costs_a_few_kilobytes_of_each_segment() {
+async fn index_costs_a_few_hundredths_of_the_payload() {
     let place = Place::Server(S3Server::start().await);
-    let world = world(&place, |_| {}).await;
-    let worker = world.work_on(&[Queue::Ingest]);
-    let uploader = Uploader::new(&world, "r", Form::Objects).await;
     let Place::Server(server) = &place else { unreachable!("it is a server") };
-    uploader.put(Track::Video, 0).await;
-    uploader.put_all(|track, index| track == Track::Video && index > 0).await;
-    uploader.until_listed(6).await;
-    let reads = server.count("GetObject");
-    assert!(reads <= 6 + 2 * 7, "a read of each segment and of the section before each look that finds some: {reads}");
-    let payload: usize = set().tracks[&Track::Video].1.iter().map(Vec::len).sum();
-    println!("{payload} bytes of payload");
+    let wire = Proxy::to(&[server.address()]).await;
+    let rare = Duration::from_secs(3600);
+    let world = world(&place, |config| {
+        config.storage.endpoint = wire.before(&config.storage.endpoint);
+        (config.bucket.look_min, config.bucket.look_max) = (rare, rare);
+    })
+    .await;
+    let worker = world.work_on(&[Queue::Ingest]);
+    let config = synth::Config { width: 1280, height: 720, ..synth::Config::default() };
+    let set = Set::of(&config, Duration::from_secs(6));
+    let uploader = Uploader::new(&world, "r", Form::Objects).await;
+    uploader.until_looked(1).await;
+    let mut payload = 0;
+    for (track, name, bytes) in set.objects().into_iter().filter(|(track, ..)| *track == Track::Video) {
+        uploader.put_bytes(track, name, bytes).await;
+        payload += bytes.len() as u64;
+    }
+    server.forget_counts();
+    let before = wire.counts().down_bytes;
+    worker::bucket::watch(&world.db, &uploader.id, &OwnerId::parse("o").unwrap()).await.unwrap();
+    uploader.until_listed(3).await;
+    let read = wire.counts().down_bytes - before;
+    assert_eq!(server.count("GetObject"), 1 + 3, "the section, and a head of each segment");
+    assert!(read * 25 < payload, "{read} bytes were read of {payload}");
     worker.stop().await;
 }
 

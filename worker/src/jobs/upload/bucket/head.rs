@@ -2,7 +2,7 @@
 //! its boxes alone.
 
 use super::{Inits, gone};
-use crate::accept::content_of;
+use crate::accept::{Refusal, content_of};
 use crate::context::Context;
 use crate::db::bucket::{Found as Inside, Object};
 use crate::db::recordings::Recording;
@@ -13,7 +13,7 @@ use domain::key::Keys;
 use domain::retry::Classify as _;
 use domain::segment::{Name, Track};
 use media::defect::Defect;
-use media::init::{INIT_BYTES_MAX, Init};
+use media::init::INIT_BYTES_MAX;
 use media::walk::{Accepted, Limits, Walker};
 use queue::JobError;
 use std::collections::BTreeSet;
@@ -41,23 +41,25 @@ pub(super) async fn init(cx: &Context, recording: &Recording, found: Found) -> R
     };
     let mut walker = Walker::init(found.track, limits(cx));
     let walked = walker.push(&bytes).and_then(|()| walker.finish());
+    if let Ok(Accepted::Init(init)) = &walked {
+        cx.inits.put(&recording.id, found.track, (**init).clone());
+    }
     Ok(Some(object(found, walked, Some(Sha256::of(&bytes)))))
 }
 
-/// The initialization sections that are needed to read `media`; none of a track whose section cannot be used.
+/// The initialization sections that are needed to read `media`; none of a track whose section cannot be used. Each is
+/// read once by a process, because a stored one never changes.
 pub(super) async fn inits(cx: &Context, recording: &Recording, media: &[Found]) -> Result<Inits, JobError> {
-    let keys = Keys::new(&recording.owner, &recording.id);
     let mut inits = Inits::new();
     for track in media.iter().map(|found| found.track).collect::<BTreeSet<Track>>() {
-        let bytes = match cx.store.get(&keys.segment(track, Name::Init)).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => continue,
-            Err(error) => return Err(error.into()),
-        };
-        match Init::parse(track, &bytes) {
+        match cx.inits.get(cx, recording, track).await {
             Ok(init) => drop(inits.insert(track, init)),
-            Err(defect) => {
-                tracing::warn!(recording.id = %recording.id, segment.track = %track, error = %defect, "initialization section cannot be used");
+            Err(Refusal::Database(error)) => return Err(error.into()),
+            Err(Refusal::Storage(error)) => return Err(error.into()),
+            Err(Refusal::Staging(error)) => return Err(error.into()),
+            // There is none, or none that can be used: the verdict will say so.
+            Err(error) => {
+                tracing::debug!(recording.id = %recording.id, segment.track = %track, error = %error, "segments cannot be read yet");
             }
         }
     }

@@ -21,6 +21,7 @@ use domain::segment::{Name, Track};
 use futures_util::{StreamExt as _, stream};
 use queue::JobError;
 use std::collections::HashMap;
+use std::sync::Arc;
 use take::take;
 
 /// Objects of a listing read at once.
@@ -162,7 +163,7 @@ async fn read_all(cx: &Context, recording: &Recording, new: Vec<Found>) -> Resul
 }
 
 /// Initialization sections by track.
-type Inits = HashMap<Track, media::init::Init>;
+type Inits = HashMap<Track, Arc<media::init::Init>>;
 
 /// An object could be read twice in a row and be two different ones; whoever looks next decides again.
 fn gone(id: &RecordingId, found: &Found) {
