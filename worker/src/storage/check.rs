@@ -163,7 +163,8 @@ impl Error {
                  put, list and delete, and look at this machine's clock; in a folder: give this user the right to write"
             }
             Error::Unavailable { .. } => {
-                "start the store, or correct storage.endpoint (in a folder: storage.root), and look at the disk's space"
+                "start the store, or correct storage.endpoint (in a folder: storage.root, or the disk is full); with \
+                 storage.identity = \"machine\" see whether this machine has credentials"
             }
             Error::Public { .. } => {
                 "storage.public_endpoint must reach the same bucket, and whatever stands in between must leave host, path \

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(10);
 const WRITER_LOOKS_MAX: u32 = 200;
 
 /// Writers have it for as long as syncing a file takes. After this many looks the empty folders stay, which hurts nobody.
-const CLEANER_LOOKS_MAX: u32 = 50;
+const CLEANER_LOOKS_MAX: u32 = 20;
 
 /// A folder as a store.
 #[derive(Debug, Clone)]
@@ -78,8 +78,14 @@ impl Folder {
     pub(super) async fn prune(&self, keys: &[String]) {
         let root = self.root.clone();
         let folders = keys.iter().filter_map(|key| self.path(key).parent().map(Path::to_owned));
-        let folders: BTreeSet<PathBuf> =
+        let mut folders: BTreeSet<PathBuf> =
             folders.filter(|folder| folder.starts_with(&root) && *folder != root).collect();
+        // Most folders still have objects, and writers need not be kept waiting to see that.
+        let empty = move || {
+            folders.retain(|folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none()));
+            folders
+        };
+        let folders = tokio::task::spawn_blocking(empty).await.expect("looking into folders does not panic");
         if folders.is_empty() {
             return;
         }
