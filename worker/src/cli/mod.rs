@@ -122,7 +122,7 @@ async fn run(command: Command, set: &[(String, String)], out: Output) -> anyhow:
     let settings = || config::settings(set);
     match command {
         Command::Demo(args) => demo::run(args, set).await,
-        Command::Serve => run::serve(settings()?).await,
+        Command::Serve => Box::pin(run::serve(settings()?)).await,
         Command::Work(args) => run::work(args, settings()?).await,
         Command::Migrate => until_interrupted(migrate::run(&settings()?, out)).await,
         Command::Recording(command) => until_interrupted(recording::run(command, &settings()?, out)).await,
