@@ -12,7 +12,7 @@ DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test chaos check fix player bench chart security soak
+.PHONY: help setup demo build test chaos browser check fix player bench chart security soak
 
 help: ## list the targets
 	@echo "Spool: from a recorder's segments to one verified result.mp4"
@@ -37,13 +37,17 @@ build: ## build every binary
 	@scripts/setup.sh demo
 	@$(CARGO) build --locked --bins
 
-test: ## run every test against real Postgres and real FFmpeg
+test: ## run every test against real Postgres, real FFmpeg and a real browser
 	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
 
 chaos: ## the part of `make test` that kills, freezes and cuts off
 	@scripts/setup.sh test
 	@scripts/test.sh -E '(binary(contract) & test(/^(drain|lease|orphans|outage|processes)::/)) | (binary(path) & test(/^crash::/))'
+
+browser: ## the player in a real browser, everything that happens to viewers
+	@scripts/setup.sh test
+	@scripts/test.sh --ignore-default-filter -E 'binary(browser)'
 
 check: ## format, lints, documentation, house rules, licences, scripts
 	@scripts/setup.sh test

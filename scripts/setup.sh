@@ -54,6 +54,14 @@ has_libclang() {
     any_file /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h
 }
 
+# Debian has the browser as `chromium`; Ubuntu's packages of that name install a snap, whose browser cannot see the folder
+# that a test gives it, but a Chrome that is there does as well.
+has_browser() {
+  has chromedriver || return 1
+  has chromium || has chromium-browser || has google-chrome ||
+    any_file "/Applications/Google Chrome.app" /Applications/Chromium.app
+}
+
 missing=()
 debian=()
 brew=()
@@ -77,6 +85,9 @@ look() {
   has_postgres || lacks "PostgreSQL's server" "postgresql" "postgresql@17"
   if [ "$scope" = test ] && ! { has ffmpeg && has ffprobe; }; then
     lacks "the ffmpeg and ffprobe commands" "ffmpeg" "ffmpeg"
+  fi
+  if [ "$scope" = test ] && ! has_browser; then
+    lacks "Chromium and its driver" "chromium chromium-driver" "google-chrome chromedriver"
   fi
   # The tests look for left-over processes and send signals; a small container has neither command.
   if [ "$scope" = test ] && ! has pgrep; then

@@ -3,7 +3,7 @@
 use crate::support::api::Recording;
 use crate::support::{Api, PATIENCE, Set, wait};
 use domain::id::RecordingId;
-use domain::segment::{Name, Track};
+use domain::segment::Track;
 use media::ff::segmenter::{Options, Pace, Stop};
 use media::ff::synth;
 use recorder::client::Endpoint;
@@ -73,15 +73,6 @@ pub(crate) async fn send(api: &Api, recording: &Recording, set: &Set, last: u32,
         if name.index() <= last && !left_out.contains(&name.index()) {
             let answer = api.put(recording, track, name, bytes).await;
             assert!(matches!(answer.status, 200 | 201), "{track}/{name}: {answer:?}");
-        }
-    }
-}
-
-/// One segment of both tracks.
-pub(crate) async fn send_one(api: &Api, recording: &Recording, set: &Set, index: u32) {
-    for (track, name, bytes) in set.objects() {
-        if name == Name::Media(index) {
-            assert_eq!(api.put(recording, track, name, bytes).await.status, 201);
         }
     }
 }
