@@ -20,16 +20,16 @@ use worker::storage::Store;
 pub(super) fn set() -> &'static Set {
     static SET: OnceLock<Set> = OnceLock::new();
     SET.get_or_init(|| {
-        let mut set = cut(Duration::from_secs(2));
-        let sound = cut(Duration::from_secs(3)).tracks.remove(&Track::Audio).unwrap();
+        let mut set = cut(Duration::from_secs(2), 30);
+        let sound = cut(Duration::from_secs(3), 10).tracks.remove(&Track::Audio).unwrap();
         set.tracks.insert(Track::Audio, sound);
         assert_eq!((set.last_index(Track::Video), set.last_index(Track::Audio)), (6, 4));
         set
     })
 }
 
-fn cut(target: Duration) -> Set {
-    let config = synth::Config { width: 320, height: 180, ..synth::Config::default() };
+fn cut(target: Duration, fps: u32) -> Set {
+    let config = synth::Config { width: 320, height: 180, fps, ..synth::Config::default() };
     let options = Options { target, limit: Some(Duration::from_secs(12)), ..Options::default() };
     let mut set = Set::default();
     let summary = segment_synthetic(&config, &options, |event| {
