@@ -57,14 +57,12 @@ impl Held {
     /// A place, if there is one left.
     pub(super) fn enter(&self, id: &RecordingId) -> Option<Place> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if groups.all >= self.all_max {
+        let held = groups.each.get(id).map_or(0, |group| group.count);
+        if groups.all >= self.all_max || held >= self.each_max {
             return None;
         }
         let fresh = || Group { count: 0, heard: watch::Sender::new(None) };
         let group = groups.each.entry(id.clone()).or_insert_with(fresh);
-        if group.count >= self.each_max {
-            return None;
-        }
         group.count += 1;
         let heard = group.heard.subscribe();
         groups.all += 1;
@@ -84,6 +82,7 @@ impl Held {
 
     /// Looks for those who wait, for ever; without any it does nothing.
     pub(super) async fn look(&self, db: &DatabaseConnection) {
+        let mut blind = false;
         loop {
             let awaited = self.awaited();
             if awaited.is_empty() {
@@ -92,8 +91,16 @@ impl Held {
             }
             for ids in awaited.chunks(LOOK_MAX) {
                 match heads(db, ids).await {
-                    Ok(heads) => heads.into_iter().for_each(|head| self.tell(head)),
-                    Err(error) => tracing::warn!(error = %error, "playlists not looked at, the next look will"),
+                    Ok(heads) => {
+                        heads.into_iter().for_each(|head| self.tell(head));
+                        blind = false;
+                    }
+                    // Said once: an outage lasts many looks, and whoever asks anew hears of it.
+                    Err(error) if !blind => {
+                        tracing::warn!(error = %error, "playlists cannot be looked at");
+                        blind = true;
+                    }
+                    Err(_) => {}
                 }
             }
             tokio::time::sleep(LOOK).await;

@@ -60,6 +60,8 @@ pub fn settings(config: &mut Config) {
     config.limits.playlist_hold = Duration::from_millis(50);
     // A worker whose lease was moved into the past claims again after its next beat.
     config.queue.heartbeat = Duration::from_millis(300);
+    config.queue.lease = Duration::from_secs(3);
+    config.queue.rescue = Duration::from_millis(500);
 }
 
 /// A token for a viewer.
