@@ -66,6 +66,8 @@ pub struct Config {
     /// How long open requests may go on when the process stops.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
+    /// How viewers come to segments.
+    pub segments: Segments,
     /// Whose pages may embed the player.
     #[serde(deserialize_with = "crate::config::words")]
     pub embed_origins: Vec<String>,
@@ -85,9 +87,20 @@ impl Default for Config {
             put_timeout: seconds(300),
             request_timeout: seconds(30),
             drain: seconds(25),
+            segments: Segments::Auto,
             embed_origins: vec!["*".to_owned()],
         }
     }
+}
+
+/// How viewers come to segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Segments {
+    /// By a redirect to the store where it signs URLs, else through this process.
+    Auto,
+    /// Through this process.
+    Proxy,
 }
 
 /// What every route may use. Cheap to clone.

@@ -6,7 +6,7 @@
 
 use super::extract::Id;
 use super::problem::{Code, Problem};
-use super::{Api, access};
+use super::{Api, Segments, access};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
@@ -55,15 +55,17 @@ pub(super) async fn page(
         Ok(()) => StatusCode::OK,
         Err(problem) => problem.code.status(),
     };
+    let http = &api.cx.config.http;
+    let store = match http.segments {
+        Segments::Auto => api.cx.store.public_origin(),
+        Segments::Proxy => None,
+    };
     let mut response = Response::new(Body::from(PAGE.as_str()));
     *response.status_mut() = status;
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    fields.insert(
-        header::CONTENT_SECURITY_POLICY,
-        policy(&api.cx.config.http.embed_origins, api.cx.store.public_origin())?,
-    );
+    fields.insert(header::CONTENT_SECURITY_POLICY, policy(&http.embed_origins, store)?);
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // The address carries a token.
     fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -6,7 +6,7 @@ use crate::db::playlists::{self, Object};
 use crate::http::conditional::{Wanted, names, wanted};
 use crate::http::extract::{Id, SegmentName};
 use crate::http::problem::{Code, Problem};
-use crate::http::{Api, access};
+use crate::http::{Api, Segments, access};
 use crate::storage;
 use axum::body::Body;
 use axum::extract::State;
@@ -37,7 +37,11 @@ pub(in crate::http) async fn segment(
     let object = shelf.object.ok_or_else(unknown)?;
     let key = Keys::new(&shelf.owner, &id).segment(track, name);
     let ttl = api.cx.config.limits.presign_ttl;
-    match api.cx.store.presign_get(&key, ttl).await? {
+    let presigned = match api.cx.config.http.segments {
+        Segments::Auto => api.cx.store.presign_get(&key, ttl).await?,
+        Segments::Proxy => None,
+    };
+    match presigned {
         Some(presigned) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::FOUND;
