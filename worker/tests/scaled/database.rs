@@ -12,6 +12,9 @@ use std::time::Duration;
 use worker::config::Secret;
 use worker::db;
 
+/// DESIGN §6: whatever happened, a job is at work again within this time.
+const RESTART_MAX: f64 = 20.0;
+
 /// A fleet whose every process reaches the database over a wire.
 async fn fleet() -> (Fleet, Proxy) {
     let mut site = Site::new().await;
@@ -86,6 +89,11 @@ async fn connections_that_are_half_open_hold_up_no_finalize() {
     spool(&fleet, &["queue", "resume", "mux"]);
     let ready = finished(&fleet, &recording, PATIENCE).await;
     assert_eq!((&ready["gaps"], &ready["plan_version"]), (&json!([]), &json!(1)));
+    let longest = "SELECT coalesce(max(wait), 0)::text FROM (SELECT extract(epoch FROM started_at - lag(ended_at) \
+         OVER (ORDER BY started_at)) AS wait FROM queue.attempt WHERE kind = 'mux') AS waits";
+    let longest: f64 = fleet.site.texts(longest, []).await[0].parse().unwrap();
+    println!("longest wait between two attempts: {longest:.1} s");
+    assert!(longest <= RESTART_MAX, "{longest} s");
 }
 
 /// One call meets it and is given up. The pool, which has no other place, works again, and the server, which is not told

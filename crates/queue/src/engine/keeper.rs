@@ -146,21 +146,26 @@ fn millis(wait: Duration) -> f64 {
 }
 
 async fn promote(shared: Arc<Shared>) {
+    // Every job that was tried or snoozed waits for this loop, so it must not wait long for a connection that is dead. A
+    // database that is only slow gets less to do until it answers in time.
+    let mut most = PROMOTE_BATCH;
     while pause(&shared, jittered(shared.config.poll)).await {
         for _ in 0..PROMOTE_ROUNDS {
-            let promoted = call(&shared.pool, LONG_CALL, |connection| {
-                Box::pin(sqlx::query(sql::PROMOTE).bind(PROMOTE_BATCH).bind(None::<Uuid>).fetch_all(connection))
+            let promoted = call(&shared.pool, shared.config.call, |connection| {
+                Box::pin(sqlx::query(sql::PROMOTE).bind(most).bind(None::<Uuid>).fetch_all(connection))
             });
             match promoted.await {
                 Ok(rows) if rows.is_empty() => break,
                 Ok(rows) => {
                     ring(&shared, &rows, "queue");
                     shared.wake();
-                    if rows.len() < PROMOTE_BATCH as usize {
+                    if rows.len() < most as usize {
                         break;
                     }
+                    most = (most * 2).min(PROMOTE_BATCH);
                 }
                 Err(fail) => {
+                    most = (most / 4).max(1);
                     tracing::debug!(error = %fail, "due jobs not brought forward");
                     if matches!(fail, Fail::Duplicate) {
                         promote_one_by_one(&shared).await;
