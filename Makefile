@@ -41,9 +41,10 @@ test: ## run every test against real Postgres, real FFmpeg and a real browser
 	@scripts/setup.sh test
 	@scripts/test.sh $(ARGS)
 
-chaos: ## the part of `make test` that kills, freezes and cuts off
+# The long forms of what `make test` does in short: recordings of a minute, outages that are waited out.
+chaos: ## everything that kills, freezes, cuts off and fills up, at length
 	@scripts/setup.sh test
-	@scripts/test.sh -E '(binary(contract) & test(/^(drain|lease|orphans|outage|processes)::/)) | (binary(path) & test(/^crash::/))'
+	@SPOOL_TEST_CHAOS=long scripts/test.sh -E '(binary(contract) & test(/^(drain|lease|orphans|outage|processes)::/)) | (binary(path) & test(/^crash::/)) | binary(scaled)'
 
 browser: ## the player in a real browser, everything that happens to viewers
 	@scripts/setup.sh test
