@@ -121,7 +121,7 @@ impl Sight {
     }
 
     /// Whether it shows something that no look has taken in: an object without its row, or another manifest.
-    pub(crate) fn is_ahead_of(self, seen: &bucket::Seen, rows: &[Segment], index_max: u32) -> bool {
+    pub(crate) fn has_unseen(self, seen: &bucket::Seen, rows: &[Segment], index_max: u32) -> bool {
         let stamp = self.manifest.map(|manifest| manifest.stamp);
         let known: Vec<Known> = rows.iter().map(known).collect();
         (stamp.is_some() && stamp != seen.manifest_stamp) || !unread(self.found, &known, index_max).is_empty()

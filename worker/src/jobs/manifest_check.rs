@@ -209,7 +209,7 @@ async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -
     let since = ended_at.max(asked_at);
     if recording.source == Source::Bucket && may_look(cx, recording, since) {
         let late = foreign.looked_at < Some(since);
-        if late || sight.is_ahead_of(&foreign, &rows, cx.config.limits.segments_max) {
+        if late || sight.has_unseen(&foreign, &rows, cx.config.limits.segments_max) {
             return Ok(None);
         }
     }

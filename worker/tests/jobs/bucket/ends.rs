@@ -90,6 +90,35 @@ async fn silence_ends_provisionally_and_a_new_object_goes_on() {
     worker.stop().await;
 }
 
+/// The end was silence, and nobody is due to look for an hour; then the last objects and the signal come together. What
+/// came before the signal belongs to the recording.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signal_after_silence_looks_before_it_makes_the_end_final() {
+    let rare = Duration::from_secs(3600);
+    let world = world(&Place::Folder, |config| config.bucket.provisional_look_max = rare).await;
+    let worker = world.work();
+    let mut uploader = Uploader::new(&world, "r", Form::Objects).await;
+    uploader.put_all(|track, index| track == Track::Video && index <= 2).await;
+    uploader.until_listed(2).await;
+    // So that the pause, a part of the quiet, is long.
+    world.execute("UPDATE spool.bucket SET newest_at = now() - interval '30 days'", []).await;
+    crate::sweep::fall_silent(&world, &uploader.id).await;
+    world.until_state(&uploader.id, State::Ready).await;
+    wait::until("the next look is far away", PATIENCE, async || {
+        let far = "SELECT count(*) FROM queue.job WHERE kind = 'upload' AND state = 1 AND run_at > now() + interval '30 minutes'";
+        (world.number(far, []).await == 1).then_some(())
+    })
+    .await;
+    uploader.upload_whole().await;
+    let ready = wait::until("the end is final", PATIENCE, async || {
+        Some(world.recording(&uploader.id).await).filter(|now| now.state == State::Ready && !now.provisional)
+    })
+    .await;
+    assert_eq!((ready.result.unwrap().version, ready.degraded, ready.tail_confirmed), (2, false, true));
+    assert_eq!(world.plan(&uploader.id, 2).await.unwrap().tracks[0].segments.len(), 6);
+    worker.stop().await;
+}
+
 /// Only minutes in which somebody looked are silent: an outage of ours ends nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn minutes_without_a_look_are_not_silent() {

@@ -29,7 +29,10 @@ pub(super) async fn read(
     seen: &Seen,
     found: ManifestFound,
 ) -> Result<(), JobError> {
-    if seen.manifest_stamp.as_deref() == Some(found.stamp.as_str()) {
+    let known = seen.manifest_stamp.as_deref() == Some(found.stamp.as_str());
+    // What was declared is forgotten when an operator opens the recording again; its end is the moment to ask once more.
+    let forgotten = recording.declared.is_none() && recording.state == State::Finalizing;
+    if known && !forgotten {
         return Ok(());
     }
     let key = Keys::new(&recording.owner, &recording.id).manifest();
@@ -45,6 +48,7 @@ pub(super) async fn read(
     };
     match parsed {
         Ok(manifest) => believe(cx, recording, seen, &found.stamp, &manifest).await,
+        Err(_) if known => Ok(()),
         Err(why) => report(cx, recording, &found.stamp, &why).await,
     }
 }
