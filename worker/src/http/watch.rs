@@ -5,13 +5,18 @@
 //! fetched from another host, except from the object store where segments are redirected to it.
 
 use super::extract::Id;
+use super::hls::takes_gzip;
 use super::problem::{Code, Problem};
 use super::{Api, Segments, access};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use domain::id::Sha256;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 /// A file of the page: name, content type, bytes.
@@ -72,12 +77,28 @@ pub(super) async fn page(
     Ok(response)
 }
 
+/// The files, compressed when one is first asked for: hls.js is a third of its length then.
+static COMPRESSED: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
+    let compress = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+        Bytes::from(written.expect("memory takes what is written to it"))
+    };
+    FILES.iter().map(|(.., bytes)| compress(bytes)).collect()
+});
+
 /// A file of the page. Another version is another process's, of another release: the page asks again and gets its own.
-pub(super) async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
-    let file = FILES.iter().find(|(known, ..)| *known == name).filter(|_| version == *VERSION);
-    let Some((_, kind, bytes)) = file else { return Problem::new(Code::NotFound).into_response() };
-    let mut response = Response::new(Body::from(*bytes));
+pub(super) async fn asset(Path((version, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    let at = FILES.iter().position(|(known, ..)| *known == name).filter(|_| version == *VERSION);
+    let Some(at) = at else { return Problem::new(Code::NotFound).into_response() };
+    let (_, kind, bytes) = FILES[at];
+    let gzip = takes_gzip(&headers);
+    let mut response = Response::new(if gzip { Body::from(COMPRESSED[at].clone()) } else { Body::from(bytes) });
     let fields = response.headers_mut();
+    if gzip {
+        fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    fields.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

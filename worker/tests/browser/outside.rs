@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use http::{HeaderName, Request, Response, StatusCode};
+use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -17,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// Headers that belong to one connection and are not handed on.
-const OF_CONNECTION: [HeaderName; 3] = [http::header::CONNECTION, http::header::HOST, http::header::TRANSFER_ENCODING];
+const OF_CONNECTION: [HeaderName; 2] = [http::header::CONNECTION, http::header::TRANSFER_ENCODING];
 
 type Body = BoxBody<Bytes, reqwest::Error>;
 
@@ -33,6 +34,15 @@ pub(crate) struct Balancer {
 impl Balancer {
     /// Starts one on a free port.
     pub(crate) async fn start(backends: Vec<String>) -> Balancer {
+        Balancer::with(backends, None).await
+    }
+
+    /// Starts one that lets scripts of any origin read the answers, as a bucket with a rule for it does.
+    pub(crate) async fn open_to_scripts(backend: String) -> Balancer {
+        Balancer::with(vec![backend], Some((ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")))).await
+    }
+
+    async fn with(backends: Vec<String>, more: Option<(HeaderName, HeaderValue)>) -> Balancer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let served = Arc::new(backends.iter().map(|_| AtomicUsize::new(0)).collect::<Vec<_>>());
@@ -42,11 +52,16 @@ impl Balancer {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (http, backends, counted, turn) = (http.clone(), backends.clone(), counted.clone(), turn.clone());
+                let more = more.clone();
                 let each = service_fn(move |request| {
                     let at = turn.fetch_add(1, Ordering::Relaxed) % backends.len();
                     counted[at].fetch_add(1, Ordering::Relaxed);
-                    let (http, backend) = (http.clone(), backends[at].clone());
-                    async move { Ok::<_, Infallible>(hand_on(&http, &backend, request).await) }
+                    let (http, backend, more) = (http.clone(), backends[at].clone(), more.clone());
+                    async move {
+                        let mut response = hand_on(&http, &backend, request).await;
+                        response.headers_mut().extend(more);
+                        Ok::<_, Infallible>(response)
+                    }
                 });
                 connections
                     .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), each));

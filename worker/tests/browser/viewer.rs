@@ -135,7 +135,9 @@ impl Viewer {
                 return look;
             }
             if begun.elapsed() > PATIENCE {
-                panic!("waited {PATIENCE:?} in vain: {what}; seen: {look:#?}; {:#?}", self.browser.console().await);
+                let console = self.browser.console().await;
+                let last = &console[console.len().saturating_sub(5)..];
+                panic!("waited {PATIENCE:?} in vain: {what}; seen: {look:#?}; {last:#?}");
             }
             tokio::time::sleep(EVERY).await;
         }

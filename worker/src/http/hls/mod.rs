@@ -177,7 +177,7 @@ fn put(response: &mut Response, name: HeaderName, value: &str) {
 }
 
 /// Whether the client reads gzip (RFC 9110, section 12.5.3).
-fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let coding = |text: &str| {
         let (name, weight) = text.split_once(';').unwrap_or((text, "q=1"));
         let weight = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok());
