@@ -82,7 +82,7 @@ pub enum Refused {
         path: String,
         /// Why.
         #[source]
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// The store has no such object, or one of another length.
     #[error("{path} has not arrived")]
@@ -90,6 +90,12 @@ pub enum Refused {
         /// Which.
         path: String,
     },
+}
+
+impl Refused {
+    fn one(sent: &Sent, refusal: Refusal) -> Refused {
+        Refused::One { path: sent.path(), refusal: Box::new(refusal) }
+    }
 }
 
 impl From<db::Error> for Refused {
@@ -176,7 +182,7 @@ async fn insert(tx: &DatabaseTransaction, owner: &OwnerId, id: &RecordingId, one
         Inserted::Same(found) => Ok(found.row.state),
         Inserted::Conflict(found) => {
             let known = found.row.sha256.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
-            Err(Refused::One { path: one.path(), refusal: Refusal::Conflict { known, came: sha256 } })
+            Err(Refused::one(one, Refusal::Conflict { known, came: sha256 }))
         }
     }
 }
@@ -192,13 +198,13 @@ fn bounded(cx: &Context, sent: &[Sent]) -> Result<(), Refused> {
     }
     let limits = &cx.config.limits;
     for one in sent {
-        let refused = |refusal| Refused::One { path: one.path(), refusal };
         if one.size_bytes > limits.segment_size.0 {
             let max_bytes = limits.segment_size.0;
-            return Err(refused(Refusal::TooLarge { size_bytes: one.size_bytes, max_bytes }));
+            return Err(Refused::one(one, Refusal::TooLarge { size_bytes: one.size_bytes, max_bytes }));
         }
         if one.name.index() > limits.segments_max {
-            return Err(refused(Refusal::IndexTooHigh { index: one.name.index(), max: limits.segments_max }));
+            let (index, max) = (one.name.index(), limits.segments_max);
+            return Err(Refused::one(one, Refusal::IndexTooHigh { index, max }));
         }
     }
     Ok(())
@@ -217,7 +223,7 @@ async fn require_init(
     let init = segments::get(db, id, one.track, Name::Init).await?;
     match init.filter(|init| init.row.state != State::Lost) {
         Some(_) => Ok(()),
-        None => Err(Refused::One { path: one.path(), refusal: Refusal::NoInit }),
+        None => Err(Refused::one(one, Refusal::NoInit)),
     }
 }
 

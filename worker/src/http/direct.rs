@@ -88,7 +88,7 @@ fn problem(refused: Refused) -> Problem {
         Refused::Unavailable => Problem::new(Code::DirectUnavailable),
         Refused::Count { max } => Problem::bad(format!("a request names 1 to {max} objects, each once")),
         Refused::All(refusal) => refusal.into(),
-        Refused::One { path, refusal } => Problem::from(refusal).object(path),
+        Refused::One { path, refusal } => Problem::from(*refusal).object(path),
         Refused::NotArrived { path } => {
             Problem::new(Code::DigestMismatch).detail("the object has not arrived, or with another length").object(path)
         }

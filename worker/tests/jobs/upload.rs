@@ -2,6 +2,7 @@
 
 use crate::support::{PATIENCE, wait};
 use crate::world::{World, set};
+use domain::id::Sha256;
 use domain::job::{Kind, Queue};
 use domain::key::Keys;
 use domain::mux::GapCause;
@@ -20,6 +21,7 @@ crate::support::modes::in_both_modes! {
     upload_ends_when_its_recording_is_cancelled_under_it,
     upload_loses_nothing_that_is_sent_again_while_it_is_being_given_up,
     upload_keeps_what_went_well_beside_a_fault,
+    upload_carries_large_bytes_in_parts_and_lets_only_the_right_ones_appear,
 }
 
 async fn upload_brings_what_was_accepted_into_the_store_and_lists_it(mode: Mode) {
@@ -226,4 +228,37 @@ async fn upload_keeps_what_went_well_beside_a_fault(mode: Mode) {
         .await;
     assert!(world.jobs(&id, Kind::Upload, "discarded").await.is_empty());
     worker.stop().await;
+}
+
+/// What no entity tag vouches for is hashed on its way to its final key; longer than a part, it is written in parts, and
+/// the object appears only when the hash is right.
+async fn upload_carries_large_bytes_in_parts_and_lets_only_the_right_ones_appear(mode: Mode) {
+    let world = World::in_mode(mode).await;
+    let id = world.create("r").await;
+    let owner = world.recording(&id).await.owner;
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let size_bytes = bytes.len() as u64;
+    for (index, sha256) in [(1, Sha256::of(&bytes)), (2, Sha256::of(b"other bytes"))] {
+        let staging = &world.cx.staging;
+        let mut incoming = staging.receive(&owner, &id, Track::Video, Name::Media(index), size_bytes).await.unwrap();
+        for piece in bytes.chunks(1 << 20) {
+            incoming.write(piece).await.unwrap();
+        }
+        let uri = incoming.commit().await.unwrap().to_string();
+        let insert = "INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, staging_uri, timescale, tfdt, duration) \
+            VALUES ('r', 'video', $1, $2, $3, $4, 90000, 0, 180000)";
+        let uri = uri.split('#').next().unwrap().to_owned();
+        let size = i64::try_from(size_bytes).unwrap();
+        world.execute(insert, [i64::from(index).into(), size.into(), sha256.0.to_vec().into(), uri.into()]).await;
+    }
+    queue::enqueue::Enqueue::of(&domain::job::Upload { recording: id.clone() }).unwrap().put(&world.db).await.unwrap();
+    let worker = world.work_on(&[Queue::Ingest]);
+    let waiting = "SELECT count(*) FROM spool.segment WHERE state = 'received'";
+    wait::until("both are settled", PATIENCE, || async { (world.number(waiting, []).await == 0).then_some(()) }).await;
+    worker.stop().await;
+    let key = |index| Keys::new(&owner, &id).segment(Track::Video, Name::Media(index));
+    assert_eq!(world.cx.store.get(&key(1)).await.unwrap(), bytes);
+    assert_eq!(world.cx.store.stat(&key(2)).await.unwrap(), None);
+    let lost = "SELECT count(*) FROM spool.segment WHERE index = 2 AND lost_cause = 'other-bytes'";
+    assert_eq!(world.number(lost, []).await, 1);
 }

@@ -87,8 +87,8 @@ async fn committed_bytes_are_found_read_and_removed() {
     // The same again has a name of its own: who gives one of them up takes nothing from the other.
     let again = stage(&staging, Name::Media(3), &bytes).await;
     assert_eq!(staging.scan().await.unwrap().len(), 2);
-    staging.remove(&[uri.clone()]).await.unwrap();
-    staging.remove(&[uri.clone()]).await.unwrap();
+    staging.remove(std::slice::from_ref(&uri)).await.unwrap();
+    staging.remove(std::slice::from_ref(&uri)).await.unwrap();
     assert!(!staging.contains(&uri).await.unwrap() && staging.contains(&again).await.unwrap());
     let gone = staging.open_bytes(&uri).await.err().unwrap();
     assert!(matches!(gone, Error::NotFound { .. }) && gone.fault() == Fault::Permanent);
@@ -163,7 +163,7 @@ async fn bytes_of_a_folder_that_is_away_are_not_taken_for_gone() {
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::rename(&aside, &dir).unwrap();
     staging.open_bytes(&uri).await.unwrap();
-    staging.remove(&[uri.clone()]).await.unwrap();
+    staging.remove(std::slice::from_ref(&uri)).await.unwrap();
     assert!(matches!(staging.open_bytes(&uri).await, Err(Error::NotFound { .. })));
 }
 
@@ -190,7 +190,7 @@ async fn bytes_in_store_are_found_read_and_removed(store: &Store) {
         assert_eq!((meta.size_bytes, &meta.etag), (length as u64, &told), "the tag of the write is that of the object");
         assert_eq!(list().await.len(), 2);
         staging.remove(&[uri.clone(), again]).await.unwrap();
-        staging.remove(&[uri.clone()]).await.unwrap();
+        staging.remove(std::slice::from_ref(&uri)).await.unwrap();
         assert!(staging.stat(&uri).await.unwrap().is_none() && list().await.is_empty());
         let gone = staging.open_bytes(&uri).await.err().unwrap();
         assert!(matches!(gone, Error::NotFound { .. }) && gone.fault() == Fault::Permanent);
