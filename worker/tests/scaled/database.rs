@@ -3,11 +3,10 @@
 
 use crate::fleet::{Fleet, Kind, wired};
 use crate::support::proxy::{Fault, Proxy};
-use crate::support::{PATIENCE, Set, Site, packets, wait};
-use crate::{Length, finished};
+use crate::support::{PATIENCE, Set, Site, wait};
+use crate::{Length, whole};
 use domain::retry::{Classify as _, Fault as Failure};
 use sea_orm::ConnectionTrait as _;
-use serde_json::json;
 use std::time::Duration;
 use worker::config::Secret;
 use worker::db;
@@ -60,10 +59,7 @@ async fn database_that_breaks_while_recording_loses_nothing() {
     break_it(&wire, pause).await;
     println!("{} retries of the recorder", recorder.retries().len());
     recorder.done().await;
-    let ready = finished(&fleet, &recording, PATIENCE).await;
-    assert_eq!(ready["gaps"], json!([]));
-    let result = fleet.objects().join(format!("{}/{}/result.mp4", recording.owner, recording.id));
-    packets::assert_same_packets(&result, &fleet.kept(&recording));
+    whole(&fleet, &recording, PATIENCE).await;
     let muxed: Vec<_> = fleet.site.attempts("mux").await.into_iter().filter(|outcome| outcome == "completed").collect();
     assert_eq!(muxed.len(), 1);
 }
@@ -77,6 +73,7 @@ async fn connections_that_are_half_open_hold_up_no_finalize() {
     let set = Set::synthetic(Duration::from_secs(7));
     let recording = api.create("owner-1").await;
     api.put_set(&recording, &set).await;
+    set.write_to(&fleet.kept(&recording));
     assert_eq!(api.end(&recording, &set).await.status, 202);
     spool(&fleet, &["queue", "pause", "mux"]);
     assert_eq!(api.complete(&recording).await, "queued");
@@ -87,8 +84,7 @@ async fn connections_that_are_half_open_hold_up_no_finalize() {
     .await;
     wire.strand();
     spool(&fleet, &["queue", "resume", "mux"]);
-    let ready = finished(&fleet, &recording, PATIENCE).await;
-    assert_eq!((&ready["gaps"], &ready["plan_version"]), (&json!([]), &json!(1)));
+    whole(&fleet, &recording, PATIENCE).await;
     let longest = "SELECT coalesce(max(wait), 0)::text FROM (SELECT extract(epoch FROM started_at - lag(ended_at) \
          OVER (ORDER BY started_at)) AS wait FROM queue.attempt WHERE kind = 'mux') AS waits";
     let longest: f64 = fleet.site.texts(longest, []).await[0].parse().unwrap();

@@ -121,7 +121,8 @@ impl Fleet {
 
     /// Where objects lie as files.
     pub(crate) fn objects(&self) -> PathBuf {
-        self.s3.as_ref().map_or_else(|| self.site.objects(), S3Server::objects)
+        let folder = || self.site.variable("SPOOL__STORAGE__ROOT").into();
+        self.s3.as_ref().map_or_else(folder, S3Server::objects)
     }
 
     /// The folder that a recorder keeps what it sends of `recording` in.

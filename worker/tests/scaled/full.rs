@@ -2,10 +2,9 @@
 //!
 //! A full volume is a small one in memory, which only root may mount; without that the tests say why they are skipped.
 
-use crate::finished;
 use crate::fleet::{Fleet, Kind};
-use crate::support::{PATIENCE, packets, wait};
-use serde_json::json;
+use crate::support::{PATIENCE, wait};
+use crate::whole;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,18 +77,14 @@ async fn volume_runs_full_under(what: Full) {
     let mut fleet = Fleet::new(Kind::Folder).await;
     let Some(volume) = Volume::mount(fleet.site.folder()) else { return };
     let folder = volume.path.join("folder").to_string_lossy().into_owned();
-    let objects = match what {
+    match what {
         Full::Staging => {
             fleet.site.set("SPOOL__STAGING__DIR", &folder);
             // Not even the reserve is left: the volume itself says no.
             fleet.site.set("SPOOL__STAGING__FREE_MIN", "0B");
-            fleet.objects()
         }
-        Full::Store => {
-            fleet.site.set("SPOOL__STORAGE__ROOT", &folder);
-            PathBuf::from(&folder)
-        }
-    };
+        Full::Store => fleet.site.set("SPOOL__STORAGE__ROOT", &folder),
+    }
     fleet.start(1, 1).await;
     let recording = fleet.api().create("owner-1").await;
     let recorder = fleet.record(&recording, SECONDS);
@@ -118,10 +113,7 @@ async fn volume_runs_full_under(what: Full) {
     postgres::testing::advance(pool, Duration::from_secs(60)).await.unwrap();
 
     recorder.done().await;
-    let ready = finished(&fleet, &recording, PATIENCE).await;
-    assert_eq!((&ready["gaps"], &ready["tail_confirmed"]), (&json!([]), &json!(true)));
-    let result = objects.join(format!("{}/{}/result.mp4", recording.owner, recording.id));
-    packets::assert_same_packets(&result, &fleet.kept(&recording));
+    whole(&fleet, &recording, PATIENCE).await;
     assert_eq!(fleet.site.count("SELECT count(*) FROM spool.segment WHERE state = 'lost'", []).await, 0);
 }
 

@@ -20,10 +20,10 @@ mod several;
 mod watching;
 
 use fleet::Fleet;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use support::api::Recording;
-use support::wait;
+use support::{invariants, packets, wait};
 
 /// How much time a run has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,17 @@ impl Length {
         let long = std::env::var("SPOOL_TEST_CHAOS").is_ok_and(|value| value == "long");
         if long { Length::Long } else { Length::Short }
     }
+}
+
+/// Waits until the recording is ready; it must hold every packet that its recorder kept, and every rule must hold.
+async fn whole(fleet: &Fleet, recording: &Recording, bound: Duration) -> Value {
+    let ready = finished(fleet, recording, bound).await;
+    assert_eq!((&ready["gaps"], &ready["tail_confirmed"]), (&json!([]), &json!(true)));
+    assert_eq!(ready["plan_version"], 1, "one result");
+    let result = fleet.objects().join(format!("{}/{}/result.mp4", recording.owner, recording.id));
+    packets::assert_same_packets(&result, &fleet.kept(recording));
+    invariants::hold(&fleet.site).await;
+    ready
 }
 
 /// Waits until the recording is ready, and gives its status. Whoever is asked may be dying.

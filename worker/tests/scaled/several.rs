@@ -1,10 +1,9 @@
 //! Several recordings at once: every one becomes ready, and none waits until the others are done.
 
-use crate::finished;
 use crate::fleet::{Fleet, Kind};
-use crate::support::{PATIENCE, packets};
+use crate::support::PATIENCE;
+use crate::whole;
 use futures_util::future::join_all;
-use serde_json::json;
 
 /// More than the two workers have slots for in the queue that makes results.
 const RECORDINGS: usize = 6;
@@ -23,14 +22,11 @@ async fn several_recordings_share_the_processes_fairly() {
         recordings.push((recording, recorder));
     }
     let fleet = &fleet;
-    let whole = |(recording, recorder): (_, crate::fleet::Recorder)| async move {
+    let one = |(recording, recorder): (_, crate::fleet::Recorder)| async move {
         recorder.done().await;
-        let ready = finished(fleet, &recording, PATIENCE).await;
-        assert_eq!((&ready["gaps"], &ready["plan_version"]), (&json!([]), &json!(1)));
-        let result = fleet.objects().join(format!("{}/{}/result.mp4", recording.owner, recording.id));
-        packets::assert_same_packets(&result, &fleet.kept(&recording));
+        whole(fleet, &recording, PATIENCE).await;
     };
-    join_all(recordings.into_iter().map(whole)).await;
+    join_all(recordings.into_iter().map(one)).await;
     assert_eq!(fleet.site.attempts("mux").await, ["completed"; RECORDINGS]);
 
     // While all of them recorded, each was listed within the time of a few segments: nobody's wait grew with the number

@@ -14,14 +14,20 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// What a recorder makes.
+const TRACKS: [&str; 2] = ["video", "audio"];
+
 /// Between two looks of one observer.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Longest wait of one request: a process may be killed or stand before a store that is away.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// The only line that may vanish behind what was seen: there is nothing behind it.
+/// The last line of a playlist that grows no more.
 const END: &str = "#EXT-X-ENDLIST";
+
+/// What was believed of every segment may turn out wrong of a later one, and then it is said no more.
+const INDEPENDENT: &str = "#EXT-X-INDEPENDENT-SEGMENTS";
 
 /// The time of day of a segment.
 const TIME: &str = "#EXT-X-PROGRAM-DATE-TIME:";
@@ -40,6 +46,7 @@ pub(crate) struct Watching {
     stop: CancellationToken,
     observers: Vec<JoinHandle<()>>,
     seen: Arc<Mutex<Seen>>,
+    kept: Kept,
 }
 
 /// What was seen, so that a test can tell that there was something to see.
@@ -47,6 +54,8 @@ pub(crate) struct Watching {
 pub(crate) struct Seen {
     /// Longest playlist of each track, as lines.
     playlists: BTreeMap<&'static str, Vec<String>>,
+    /// Tracks whose playlist grows no more.
+    ended: BTreeSet<&'static str>,
     /// Answers with a playlist.
     pub(crate) looks: usize,
     /// Names of everything that was listed and fetched, with its track.
@@ -60,12 +69,13 @@ impl Watching {
     pub(crate) async fn start(fleet: &Fleet, recording: &Recording, clock: Clock) -> Watching {
         let path = format!("/api/recordings/{}/playback-token", recording.id);
         let answer = fleet.api().call(Method::POST, &path, json!({})).await;
+        let kept = Kept(fleet.kept(recording));
         let viewer = Viewer {
             http: reqwest::Client::builder().timeout(ANSWER).no_proxy().build().unwrap(),
             addresses: fleet.addresses(),
             recording: recording.id.clone(),
             token: answer.body["token"].as_str().expect("a playback token").to_owned(),
-            kept: fleet.kept(recording),
+            kept: kept.clone(),
             clock,
         };
         let manifest = fleet.objects().join(format!("{}/{}/segments/manifest.json", recording.owner, recording.id));
@@ -74,10 +84,10 @@ impl Watching {
         let playlists = tokio::spawn(async move { viewer.watch(&stopped, &known).await });
         let (stopped, known) = (stop.clone(), Arc::clone(&seen));
         let manifests = tokio::spawn(async move { read(manifest, &stopped, &known).await });
-        Watching { stop, observers: vec![playlists, manifests], seen }
+        Watching { stop, observers: vec![playlists, manifests], seen, kept }
     }
 
-    /// Looks once more, and says what was seen.
+    /// Looks once more at what is over by now, and says what was seen: all that the recorder made.
     pub(crate) async fn end(self) -> Seen {
         self.stop.cancel();
         for observer in self.observers {
@@ -85,7 +95,26 @@ impl Watching {
                 std::panic::resume_unwind(error.into_panic());
             }
         }
-        std::mem::take(&mut *self.seen.lock().unwrap())
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        assert_eq!(seen.fetched, self.kept.made(), "everything that was made is listed");
+        assert_eq!(seen.ended.len(), seen.playlists.len(), "every playlist says its end: {:?}", seen.ended);
+        seen
+    }
+}
+
+/// What the recorder keeps.
+#[derive(Debug, Clone)]
+struct Kept(PathBuf);
+
+impl Kept {
+    /// Places of everything that it has made.
+    fn made(&self) -> BTreeSet<String> {
+        let mut made = BTreeSet::new();
+        for track in TRACKS {
+            let names = std::fs::read_dir(self.0.join(track)).unwrap();
+            made.extend(names.map(|name| format!("{track}/{}", name.unwrap().file_name().to_string_lossy())));
+        }
+        made
     }
 }
 
@@ -94,7 +123,7 @@ struct Viewer {
     addresses: Arc<Mutex<Vec<SocketAddr>>>,
     recording: String,
     token: String,
-    kept: PathBuf,
+    kept: Kept,
     clock: Clock,
 }
 
@@ -106,12 +135,13 @@ impl Viewer {
             let ending = stop.is_cancelled();
             let addresses = self.addresses.lock().unwrap().clone();
             for address in addresses {
-                for track in ["video", "audio"] {
-                    let Some((url, lines)) = self.playlist(address, track).await else { continue };
+                for track in TRACKS {
+                    let Some((url, mut lines)) = self.playlist(address, track).await else { continue };
+                    let ended = lines.pop_if(|line| line == END).is_some();
                     let before = last.entry((address, track)).or_default();
                     assert!(lines.len() >= *before, "{track} of {address} lost lines: {lines:#?}");
                     *before = lines.len();
-                    compare(&mut seen.lock().unwrap(), track, &lines);
+                    compare(&mut seen.lock().unwrap(), track, &lines, ended);
                     self.fetch_all(&url, track, &lines, seen).await;
                 }
             }
@@ -125,7 +155,7 @@ impl Viewer {
         }
     }
 
-    /// The playlist of a track without its end; none when the process is away or has nothing yet.
+    /// The playlist of a track; none when the process is away or has nothing yet.
     async fn playlist(&self, address: SocketAddr, track: &str) -> Option<(Url, Vec<String>)> {
         let url = format!("http://{address}/hls/{}/{track}.m3u8?token={}", self.recording, self.token);
         let answer = self.http.get(&url).send().await.ok()?;
@@ -139,7 +169,7 @@ impl Viewer {
             Clock::Shifted if line.starts_with(TIME) => TIME.to_owned(),
             Clock::Real | Clock::Shifted => line.to_owned(),
         };
-        Some((url, body.lines().filter(|line| *line != END).map(told).collect()))
+        Some((url, body.lines().filter(|line| *line != INDEPENDENT).map(told).collect()))
     }
 
     /// Fetches what is listed and was not fetched yet; each must be what the recorder made.
@@ -158,7 +188,7 @@ impl Viewer {
                 continue;
             }
             assert_eq!(status, StatusCode::OK, "{place} is listed: {}", String::from_utf8_lossy(&bytes));
-            let made = std::fs::read(self.kept.join(&place)).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let made = std::fs::read(self.kept.0.join(&place)).unwrap_or_else(|error| panic!("{place}: {error}"));
             assert!(bytes == made, "{place} is not what the recorder made");
             seen.lock().unwrap().fetched.insert(place);
         }
@@ -171,14 +201,19 @@ fn may_come_back(status: StatusCode) -> bool {
 }
 
 /// What was seen of a track stays, line by line, whoever answers: one of two answers goes on where the other ends.
-fn compare(seen: &mut Seen, track: &'static str, lines: &[String]) {
+fn compare(seen: &mut Seen, track: &'static str, lines: &[String], ended: bool) {
     assert!(!lines.iter().any(|line| line == "#EXT-X-GAP"), "nothing was lost: {lines:#?}");
     seen.looks += 1;
     let known = seen.playlists.entry(track).or_default();
     let differs = known.iter().zip(lines).find(|(known, line)| known != line);
     assert_eq!(differs, None, "{track}: what was listed has changed");
     if lines.len() > known.len() {
+        assert!(!seen.ended.contains(track), "{track} had ended: {lines:#?}");
         *known = lines.to_vec();
+    }
+    if ended {
+        assert_eq!(lines.len(), known.len(), "{track} ends before what was listed");
+        seen.ended.insert(track);
     }
 }
 
