@@ -1,7 +1,7 @@
 //! FFmpeg as a player.
 
 use crate::checker::Checker;
-use crate::serving::{Serving, settings, settled, token};
+use crate::serving::{Serving, checked, settings, settled, token};
 use crate::support::{PATIENCE, packets, wait};
 use crate::world::{World, set};
 use domain::id::RecordingId;
@@ -76,6 +76,7 @@ async fn reopened_recording_adds_nothing_to_what_has_ended() {
     checker.look(&serving).await;
     // Without a declaration the end waits for one; half a minute later it does not.
     world.complete(&id).await;
+    checked(&world, &id).await;
     let by = std::time::Duration::from_secs(31);
     world.advance(by).await;
     checker.advanced(by);

@@ -1,7 +1,7 @@
 //! Every order of arrival, through the real way of a segment.
 
 use crate::checker::Checker;
-use crate::serving::{Serving, settings, settled, token};
+use crate::serving::{Serving, checked, settings, settled, token};
 use crate::support::{PATIENCE, Set, invariants, wait};
 use crate::world::World;
 use domain::id::RecordingId;
@@ -174,6 +174,7 @@ async fn end(world: &World, id: &RecordingId, checker: &mut Checker, serving: &[
     world.declare(id, set()).await;
     checker.may_end = true;
     world.complete(id).await;
+    checked(world, id).await;
     let beyond = Duration::from_secs(601);
     world.advance(beyond).await;
     checker.advanced(beyond);

@@ -115,3 +115,14 @@ pub async fn settled(world: &World, id: &RecordingId) {
     })
     .await;
 }
+
+/// Waits until the check of an ended recording has looked and waits for something, or is done: time that passes while it
+/// looks would not shorten its wait.
+pub async fn checked(world: &World, id: &RecordingId) {
+    let sql = "SELECT count(*) FROM spool.recording AS r WHERE id = $1 AND (frozen_version = plan_version OR EXISTS ( \
+        SELECT FROM queue.job WHERE subject = $1 AND kind = 'manifest_check' AND state = 1))";
+    wait::until("the check has looked", PATIENCE, async || {
+        (world.number(sql, [id.as_str().into()]).await == 1).then_some(())
+    })
+    .await;
+}
