@@ -11,6 +11,7 @@ mod outage;
 mod put;
 mod result;
 mod steer;
+mod watch;
 mod world;
 
 #[path = "../support/modes.rs"]
