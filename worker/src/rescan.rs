@@ -138,7 +138,7 @@ async fn look_after(cx: &Context, staged: &Staged) -> Result<Fate, Error> {
         Some(State::Received) => {
             let theirs = row.as_ref().and_then(|row| row.staging_uri.as_deref()?.parse::<Uri>().ok());
             match theirs {
-                Some(theirs) if theirs.is_same_upload(uri) => return Ok(Fate::Awaited),
+                Some(theirs) if theirs.is_same_upload(uri) => return awaited(cx, uri).await,
                 // Two uploads of one name at once, and the process of the second died.
                 Some(theirs) if cx.staging.contains(&theirs).await? => {
                     return remove(cx, uri, "the row has others").await;
@@ -174,6 +174,15 @@ async fn look_after(cx: &Context, staged: &Staged) -> Result<Fate, Error> {
         Err(Refusal::Staging(error)) => Err(error.into()),
         Err(Refusal::Storage(error)) => Err(error.into()),
         Err(refusal) => keep(cx, staged, &refusal.to_string()).await,
+    }
+}
+
+/// The upload of a recording that was given up never comes for what its rows wait for.
+async fn awaited(cx: &Context, uri: &Uri) -> Result<Fate, Error> {
+    let recording = recordings::get(&cx.db, &uri.recording).await?;
+    match recording.map(|recording| admit(recording.door())) {
+        Some(Err(closed @ (Closed::Cancelled | Closed::Deleted))) => remove(cx, uri, &closed.to_string()).await,
+        Some(Err(Closed::Ended | Closed::Archived) | Ok(())) | None => Ok(Fate::Awaited),
     }
 }
 

@@ -83,7 +83,7 @@ fn headless_demo_keeps_what_was_sent_and_leaves_the_result_alone() {
     packets::assert_same_packets(&result, &folder.path().join("sent"));
     packets::assert_decodes(&result);
 
-    let left = files_below(&folder.path().join("state/objects"));
+    let left = files_below(&folder.path().join("state/objects/demo"));
     let mut names: Vec<_> = left.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["result.json", "result.mp4"], "{left:?}");
