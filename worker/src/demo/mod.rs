@@ -117,6 +117,7 @@ async fn play(stage: &mut Stage, home: &Home, options: &Options, answer: &mut An
     let created = api.create(OWNER).await.context("create a recording")?;
     answer.recording = Some(created.id.clone());
     let playback = api.playback(&created.id).await.context("ask for a playback token")?.token;
+    teller.step(&format!("watch it: {base}/watch/{}?token={playback}", created.id));
     teller.step(&format!("status: {base}/api/recordings/{}?token={playback}", created.id));
     teller.step(&format!("result, once it is ready: {base}/media/{}/result.mp4?token={playback}", created.id));
 

@@ -90,6 +90,9 @@ async fn two_servers_in_turn_look_like_one() {
     let api = Api::new(balancer.base.clone(), one.token.clone());
     let recording = api.create("owner-1").await;
     let recorder = Recorder::start(&api, &recording);
+    // With less than that there is nothing to have in advance, and a viewer waits at the end of what there is.
+    let token = feed::playback_token(&api, &recording).await;
+    feed::until_listed(&api, &recording, &token, 4).await;
     let viewer = Viewer::open(&feed::watch_url(&api, &recording, "autoplay=1").await).await;
     let first = viewer.until_frame(30).await;
     let later = viewer.until_frame(210).await;
