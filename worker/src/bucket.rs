@@ -5,7 +5,6 @@
 //! what it makes of what it finds in `domain::bucket`.
 
 use crate::context::Context;
-use crate::db::recordings::Recording;
 use crate::db::segments::Segment;
 use crate::db::{self, bucket};
 use crate::storage::Listed;
@@ -13,7 +12,6 @@ use domain::bucket::{Found, Known, Pace, unread};
 use domain::id::{OwnerId, RecordingId};
 use domain::job::{Queue, Upload};
 use domain::key::{Keys, Object};
-use domain::recording::{Source, State};
 use queue::enqueue::{self, Enqueue};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
@@ -76,16 +74,13 @@ pub async fn watch(db: &impl ConnectionTrait, id: &RecordingId, owner: &OwnerId)
 }
 
 /// A viewer waits for something new of this recording: the bucket is looked at now, and at most once in `look_min` however
-/// many viewers ask. Costs one indexed statement, and nothing for a recording of another source or another state.
+/// many viewers ask. Costs one indexed statement, and does nothing for a recording of another source or another state.
 ///
 /// # Errors
 /// The database's. The viewer loses nothing but time: the next look is due anyway.
-pub async fn hasten(cx: &Context, recording: &Recording) -> Result<(), Error> {
-    if recording.source != Source::Bucket || recording.state != State::Live {
-        return Ok(());
-    }
-    if bucket::may_hasten(&cx.db, &recording.id, cx.config.bucket.look_min).await? {
-        watch(&cx.db, &recording.id, &recording.owner).await?;
+pub async fn hasten(cx: &Context, id: &RecordingId) -> Result<(), Error> {
+    if let Some(owner) = bucket::may_hasten(&cx.db, id, cx.config.bucket.look_min).await? {
+        watch(&cx.db, id, &owner).await?;
         cx.bell.ring(Queue::Ingest.as_str());
     }
     Ok(())

@@ -2,10 +2,10 @@
 //! writes.
 
 use super::segments::{Content, big};
-use super::{Error, all, column, execute, number, one, word};
+use super::{Error, all, column, execute, number, one, parsed, word};
 use chrono::{DateTime, Utc};
 use domain::bucket::{Claims, Known};
-use domain::id::{RecordingId, Sha256};
+use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::segment::{Name, State, Track};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use std::time::Duration;
@@ -79,16 +79,24 @@ pub async fn note_look(
     done.map(|_| ()).map_err(Error::of("note look into the bucket", id))
 }
 
-/// Whether a viewer may ask for a look now: of all that ask, one in `every`.
+/// Whose recording it is, if a viewer may ask for a look now: of all that ask, one in `every`. `None` for a recording that
+/// no other uploader writes, or that is not live.
 ///
 /// # Errors
 /// The database's.
-pub async fn may_hasten(db: &impl ConnectionTrait, id: &RecordingId, every: Duration) -> Result<bool, Error> {
-    let sql = "INSERT INTO spool.bucket AS b (recording_id, hastened_at) VALUES ($1, now()) \
+pub async fn may_hasten(
+    db: &impl ConnectionTrait,
+    id: &RecordingId,
+    every: Duration,
+) -> Result<Option<OwnerId>, Error> {
+    let sql = "INSERT INTO spool.bucket AS b (recording_id, hastened_at) \
+            SELECT id, now() FROM spool.recording WHERE id = $1 AND source = 'bucket' AND state = 'live' \
         ON CONFLICT (recording_id) DO UPDATE SET hastened_at = now() \
-        WHERE b.hastened_at IS NULL OR b.hastened_at <= now() - $2::float8 * interval '1 second'";
-    let done = execute(db, sql, [id.as_str().into(), every.as_secs_f64().into()]).await;
-    Ok(done.map_err(Error::of("ask for a look into the bucket", id))? == 1)
+        WHERE b.hastened_at IS NULL OR b.hastened_at <= now() - $2::float8 * interval '1 second' \
+        RETURNING (SELECT owner_id FROM spool.recording AS r WHERE r.id = b.recording_id) AS owner_id";
+    let row = one(db, sql, [id.as_str().into(), every.as_secs_f64().into()]).await;
+    let read = |row: Option<QueryResult>| row.map(|row| parsed(&row, "owner_id", OwnerId::parse)).transpose();
+    row.and_then(read).map_err(Error::of("ask for a look into the bucket", id))
 }
 
 /// The last listed index of each track, in the order of [`Track::ALL`]; 0 when nothing is listed.

@@ -12,6 +12,7 @@ use super::conditional::names;
 use super::extract::{Id, Query};
 use super::problem::{Code, Problem};
 use super::{Api, access};
+use crate::bucket;
 use crate::playlist::{Body, Head, Kind, Links, Shows, shows};
 use axum::body::Body as AxumBody;
 use axum::extract::State;
@@ -116,6 +117,12 @@ pub(super) async fn compatible(
 /// How the playlists stand when there is something to show of this one; the request is held until there is.
 async fn stands(api: &Api, id: &RecordingId, kind: Kind) -> Result<Head, Problem> {
     let head = head(api, id).await?;
+    if matches!(shows(&head, kind), Shows::Later)
+        && let Err(error) = bucket::hasten(&api.cx, id).await
+    {
+        // Whoever waits loses time and nothing else.
+        tracing::debug!(recording.id = %id, error = %error, "bucket not looked into for a viewer");
+    }
     let gone = |head: &Head| refused(head.state).is_some();
     let head = api.playlists.wait(head, kind, gone).await.ok_or_else(|| Problem::new(Code::Stopping))?;
     if let Some(code) = refused(head.state) {

@@ -97,9 +97,8 @@ async fn viewer_who_waits_hastens_the_look_once() {
     let uploader = Uploader::new(&world, "r", Form::Objects).await;
     uploader.until_looked(1).await;
     uploader.put_all(|track, index| track == Track::Video && index <= 1).await;
-    let recording = world.recording(&uploader.id).await;
     for _ in 0..20 {
-        worker::bucket::hasten(&world.cx, &recording).await.unwrap();
+        worker::bucket::hasten(&world.cx, &uploader.id).await.unwrap();
     }
     uploader.until_listed(1).await;
     assert!(uploader.looks().await <= 3, "{}", uploader.looks().await);
