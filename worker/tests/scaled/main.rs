@@ -42,15 +42,27 @@ impl Length {
     }
 }
 
-/// Waits until the recording is ready; it must hold every packet that its recorder kept, and every rule must hold.
-async fn whole(fleet: &Fleet, recording: &Recording, bound: Duration) -> Value {
+/// Waits until the recording is ready: with every packet that its recorder kept, and no rule broken on the way.
+async fn whole(fleet: &Fleet, recording: &Recording, bound: Duration) {
+    result_is_whole(fleet, recording, bound).await;
+    nothing_is_broken(fleet).await;
+}
+
+/// Waits until the recording is ready; its result holds every packet that its recorder kept.
+async fn result_is_whole(fleet: &Fleet, recording: &Recording, bound: Duration) {
     let ready = finished(fleet, recording, bound).await;
     assert_eq!((&ready["gaps"], &ready["tail_confirmed"]), (&json!([]), &json!(true)));
     assert_eq!(ready["plan_version"], 1, "one result");
     let result = fleet.objects().join(format!("{}/{}/result.mp4", recording.owner, recording.id));
     packets::assert_same_packets(&result, &fleet.kept(recording));
+}
+
+/// Every rule holds, and no process has panicked.
+async fn nothing_is_broken(fleet: &Fleet) {
     invariants::hold(&fleet.site).await;
-    ready
+    let logs = fleet.logs();
+    let panics: Vec<_> = logs.lines().filter(|line| line.contains("panicked")).collect();
+    assert!(panics.is_empty(), "a fault is no panic: {panics:?}");
 }
 
 /// Waits until the recording is ready, and gives its status. Whoever is asked may be dying.
