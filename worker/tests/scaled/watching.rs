@@ -2,6 +2,7 @@
 //! manifest that never goes back.
 
 use crate::fleet::Fleet;
+use crate::support::PATIENCE;
 use crate::support::api::Recording;
 use domain::manifest::{Claim, Manifest};
 use reqwest::{Method, StatusCode, Url};
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +88,7 @@ impl Watching {
         Watching { stop, observers: vec![playlists, manifests], seen, kept }
     }
 
-    /// Looks once more at what is over by now, and says what was seen: all that the recorder made.
+    /// Looks until everything that the recorder made was seen and every playlist says its end, and says what was seen.
     pub(crate) async fn end(self) -> Seen {
         self.stop.cancel();
         for observer in self.observers {
@@ -97,7 +98,7 @@ impl Watching {
         }
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         assert_eq!(seen.fetched, self.kept.made(), "everything that was made is listed");
-        assert_eq!(seen.ended.len(), seen.playlists.len(), "every playlist says its end: {:?}", seen.ended);
+        assert_eq!(seen.ended.len(), TRACKS.len(), "every playlist says its end: {:?}", seen.ended);
         seen
     }
 }
@@ -131,6 +132,7 @@ impl Viewer {
     async fn watch(&self, stop: &CancellationToken, seen: &Mutex<Seen>) {
         // A process that is replaced has another address, so each has its own line of looks.
         let mut last: BTreeMap<(SocketAddr, &'static str), usize> = BTreeMap::new();
+        let mut until = None;
         loop {
             let ending = stop.is_cancelled();
             let addresses = self.addresses.lock().unwrap().clone();
@@ -146,13 +148,22 @@ impl Viewer {
                 }
             }
             if ending {
-                return;
+                let until = *until.get_or_insert_with(|| Instant::now() + PATIENCE);
+                if self.has_seen_all(&seen.lock().unwrap()) || Instant::now() > until {
+                    return;
+                }
+                tokio::time::sleep(EVERY / 4).await;
+                continue;
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => {}
             }
         }
+    }
+
+    fn has_seen_all(&self, seen: &Seen) -> bool {
+        seen.ended.len() == TRACKS.len() && seen.fetched == self.kept.made()
     }
 
     /// The playlist of a track; none when the process is away or has nothing yet.
