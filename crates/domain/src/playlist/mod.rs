@@ -14,6 +14,7 @@ pub use rendition::{Rendition, Renditions, Weight, bps};
 
 use crate::segment::{Span, Track, to_ms};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A difference of time stamps up to this long is rounding or priming, not a jump (milliseconds).
@@ -27,8 +28,12 @@ const NOMINAL_S: u32 = 2;
 /// index lies far ahead of the others would else make a hundred thousand gaps in one go.
 pub const APPEND_MAX: usize = 500;
 
-/// Years are written with four digits (RFC 3339).
-const YEAR_MAX: i32 = 9999;
+/// Years are written with four digits (RFC 3339), and a row knows none before the first.
+const YEARS: RangeInclusive<i32> = 1..=9999;
+
+/// Longest target duration: the largest number that a row and every player hold. A segment of another uploader may claim to
+/// last longer.
+const TARGET_MAX_S: u32 = i32::MAX.unsigned_abs();
 
 /// What a row lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -333,12 +338,17 @@ fn wall_clock(side: &Side, other: Option<&Side>, first: &Candidate) -> DateTime<
     };
     let counted = basis.and_then(|anchor| {
         let since_ms = i64::try_from(i128::from(start_ms) - i128::from(anchor.start_ms)).ok()?;
-        anchor.at.checked_add_signed(TimeDelta::try_milliseconds(since_ms)?).filter(|at| at.year() <= YEAR_MAX)
+        anchor.at.checked_add_signed(TimeDelta::try_milliseconds(since_ms)?).filter(is_writable)
     });
     counted.unwrap_or_else(|| {
         let length = i64::try_from(first.span.duration_ms()).ok().and_then(TimeDelta::try_milliseconds);
-        length.and_then(|length| first.received_at.checked_sub_signed(length)).unwrap_or(first.received_at)
+        let begun = length.and_then(|length| first.received_at.checked_sub_signed(length));
+        begun.filter(is_writable).unwrap_or(first.received_at)
     })
+}
+
+fn is_writable(at: &DateTime<Utc>) -> bool {
+    YEARS.contains(&at.year())
 }
 
 /// Whether a listed segment is longer than its playlist promised (RFC 8216, section 4.3.3.1: rounded to the nearest
@@ -351,5 +361,5 @@ pub fn is_overlong(row: &ListingRow, target_duration_s: u32) -> bool {
 /// Target duration of both playlists, decided once from the first listed segment and never changed.
 pub fn target_duration_s(first: Span) -> u32 {
     let ceiling_s = first.duration.div_ceil(u64::from(first.timescale.max(1)));
-    u32::try_from(ceiling_s).unwrap_or(u32::MAX).max(2 * NOMINAL_S)
+    u32::try_from(ceiling_s).unwrap_or(u32::MAX).clamp(2 * NOMINAL_S, TARGET_MAX_S)
 }

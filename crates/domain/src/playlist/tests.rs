@@ -183,6 +183,19 @@ fn next_cuts_both_tracks_at_a_pause() {
 }
 
 #[test]
+fn next_writes_only_dates_that_playlist_and_row_can_hold() {
+    let begin_ms = 100_000_000_000_000;
+    let video = side(Track::Video, vec![candidate(1, begin_ms, 2000, 0)]);
+    let audio = side(Track::Audio, vec![candidate(1, 0, 2000, 0)]);
+    let long = side(Track::Video, vec![candidate(1, 0, begin_ms, 0)]);
+    for sides in [vec![video, audio], vec![long]] {
+        let rows = next(sides, at(4000), PATIENCE).rows;
+        let years: Vec<_> = rows.iter().map(|row| row.program_date_time.unwrap().year()).collect();
+        assert!(!years.is_empty() && years.iter().all(|year| (1..=9999).contains(year)), "{years:?}");
+    }
+}
+
+#[test]
 fn next_does_not_cut_where_only_one_track_jumps() {
     let video = side(Track::Video, segments(&[1, 2, 3, 4, 5, 6], 2000, |_| 0));
     let audio = side(Track::Audio, segments(&[1, 2, 3], 3000, |index| if index == 3 { 3000 } else { 0 }));
@@ -251,6 +264,7 @@ fn list(row: ListingRow, stored: &[Candidate]) -> Listed {
 fn target_duration_is_twice_the_usual_or_the_first_segment() {
     let span = |duration| Span { timescale: 1000, start: 0, duration };
     assert_eq!([2000, 4000, 4001, 10_000].map(|ms| target_duration_s(span(ms))), [4, 4, 5, 10]);
+    assert_eq!(target_duration_s(span(u64::MAX)), i32::MAX.unsigned_abs(), "more does not fit its row");
 }
 
 #[test]
