@@ -6,8 +6,9 @@
 
 use crate::segment::{INDEX_MAX, Track};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use thiserror::Error;
 
 /// Version of the manifest that [`Manifest::render`] writes.
@@ -15,6 +16,10 @@ pub const VERSION: u64 = 2;
 
 /// What a bare number in a segment list stands for: an entry of the first version, which knew one length only.
 pub const LEGACY_DURATION_US: i64 = 3_000_000;
+
+/// Most entries of one list: every index there may be, and each of them twice. A list of bare numbers takes two bytes an
+/// entry and many times that in memory.
+const ENTRIES_MAX: usize = 2 * INDEX_MAX as usize;
 
 /// What a manifest says. It is a claim: indexes and durations are as they stand, in the order of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +108,9 @@ struct Wire {
     version: u64,
     video_init_uploaded: bool,
     audio_init_uploaded: bool,
+    #[serde(deserialize_with = "entries")]
     video_segments: Vec<WireEntry>,
+    #[serde(deserialize_with = "entries")]
     audio_segments: Vec<WireEntry>,
     is_complete: bool,
 }
@@ -113,6 +120,30 @@ struct Wire {
 enum WireEntry {
     Bare(f64),
     Full { index: f64, duration: f64 },
+}
+
+/// A list, read no further than it may be long.
+fn entries<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<WireEntry>, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<WireEntry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {ENTRIES_MAX} segments")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<WireEntry>, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                if entries.len() == ENTRIES_MAX {
+                    return Err(de::Error::invalid_length(ENTRIES_MAX + 1, &self));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    from.deserialize_seq(List)
 }
 
 impl Manifest {
@@ -284,6 +315,20 @@ mod tests {
             let text = whole.replace("\"video_segments\":[]", &format!("\"video_segments\":{list}"));
             assert!(Manifest::parse(text.as_bytes()).is_err(), "{list}");
         }
+    }
+
+    #[test]
+    fn parse_reads_lists_up_to_their_bound_and_no_further() {
+        let of = |entries: usize| {
+            let list = vec!["1"; entries].join(",");
+            let text = format!(
+                r#"{{"version":1,"video_init_uploaded":true,"audio_init_uploaded":true,
+                "video_segments":[{list}],"audio_segments":[],"is_complete":false}}"#
+            );
+            Manifest::parse(text.as_bytes()).map(|manifest| manifest.video.segments.len())
+        };
+        assert_eq!(of(ENTRIES_MAX).unwrap(), ENTRIES_MAX);
+        assert!(matches!(of(ENTRIES_MAX + 1), Err(Error::Malformed(_))));
     }
 
     #[test]
