@@ -47,6 +47,13 @@ impl Folder {
         self.root.join(key)
     }
 
+    /// Makes sure that this is still the folder that was opened.
+    pub(super) async fn require_there(&self, key: &str) -> Result<(), Error> {
+        let looked = tokio::fs::metadata(self.root.join(ASIDE)).await;
+        let away = |source| Error::Unavailable { op: Op::Stat, key: key.to_owned(), source: Box::new(source) };
+        looked.map(drop).map_err(away)
+    }
+
     /// Makes the folder of a key, and keeps it there until the result is dropped.
     pub(super) async fn hold(&self, key: &str) -> Result<Held, Error> {
         let refused = |source: io::Error| Error::of_io(Op::Put, key, source);

@@ -46,6 +46,22 @@ impl Store {
         tokio::time::timeout(self.patience, read).await.map_err(slow)?
     }
 
+    /// Makes sure that the place itself is there, before an object that is not is given up for lost. A server answers a
+    /// look at an object alike when its whole bucket is missing, and only a read of one tells; a folder that is not mounted
+    /// any more looks like an empty one, but for the folder that was made when it was opened.
+    ///
+    /// # Errors
+    /// The place is not there, or cannot be asked.
+    pub async fn require_there(&self, key: &str) -> Result<(), Error> {
+        if let Place::Folder(folder) = &self.place {
+            return folder.require_there(key).await;
+        }
+        match self.get_range(key, 0..1).await {
+            Ok(_) | Err(Error::NotFound { .. } | Error::Short { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The bytes `range` of an object, piece by piece, with bounded memory: the answer to one request. The first piece
     /// is there when this returns.
     ///

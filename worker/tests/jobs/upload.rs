@@ -1,5 +1,6 @@
 //! `upload`: every acknowledged segment comes into the store, or is recorded as lost.
 
+use crate::support::s3::S3Server;
 use crate::support::{PATIENCE, wait};
 use crate::world::{World, set};
 use domain::id::Sha256;
@@ -113,6 +114,54 @@ async fn upload_records_bytes_that_are_gone_or_others_as_lost(mode: Mode) {
     let events = "SELECT count(*) FROM spool.event WHERE recording_id = 'r' AND type = 'segment.lost'";
     assert_eq!(world.number(events, []).await, 2);
     assert!(world.jobs(&id, Kind::Upload, "discarded").await.is_empty(), "a lost segment is no reason to give up");
+    worker.stop().await;
+}
+
+/// To whoever only looks at objects, a bucket that is not there is one whose objects are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upload_loses_nothing_of_a_bucket_that_is_not_there() {
+    let server = S3Server::start().await;
+    let world = World::with(|config| {
+        config.storage = server.config();
+        config.staging.mode = Mode::Store;
+    })
+    .await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    let (there, away) = (server.objects(), server.objects().with_extension("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let worker = world.work_on(&[Queue::Ingest]);
+    world.until_ended(&id, Kind::Upload, "discarded").await;
+    let rows = segments::rows(&world.db, &id).await.unwrap();
+    assert!(rows.iter().all(|segment| segment.row.state == segment::State::Received), "{rows:?}");
+
+    std::fs::rename(&away, &there).unwrap();
+    // The recorder that heard nothing comes again.
+    let (track, name, bytes) = set().objects()[0];
+    world.accept(&id, track, name, bytes).await.unwrap();
+    wait::until("everything is stored", PATIENCE, || async {
+        let rows = segments::rows(&world.db, &id).await.unwrap();
+        rows.iter().all(|segment| segment.row.state == segment::State::Stored).then_some(())
+    })
+    .await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upload_keeps_what_waits_in_a_folder_that_is_not_mounted() {
+    let world = World::in_mode(Mode::Store).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    let (there, away) = (world.object(""), world.object("").with_file_name("away"));
+    std::fs::rename(&there, &away).unwrap();
+    std::fs::create_dir(&there).unwrap();
+    let worker = world.work_on(&[Queue::Ingest]);
+    let tried = "SELECT count(*) FROM queue.job WHERE subject = 'r' AND kind = 'upload' AND state = 4";
+    wait::until("it was tried", PATIENCE, || async { (world.number(tried, []).await > 0).then_some(()) }).await;
+    let rows = segments::rows(&world.db, &id).await.unwrap();
+    assert!(rows.iter().all(|segment| segment.row.state == segment::State::Received), "{rows:?}");
+    std::fs::remove_dir_all(&there).unwrap();
+    std::fs::rename(&away, &there).unwrap();
     worker.stop().await;
 }
 

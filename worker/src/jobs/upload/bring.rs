@@ -71,6 +71,8 @@ pub(super) async fn bring(
 /// An earlier attempt may have written the object and removed the bytes although its commit is not known here.
 async fn from_store(cx: &Context, key: &str, expected: &Expected<'_>, cause: String) -> Result<Fate, JobError> {
     let Some(meta) = cx.store.stat(key).await?.filter(|meta| meta.size_bytes == expected.segment.row.size_bytes) else {
+        // A store that cannot be seen has lost nothing.
+        cx.store.require_there(key).await?;
         return Ok(Fate::Lost { cause });
     };
     let bytes = cx.store.get(key).await?;
