@@ -25,6 +25,10 @@ const TRACKS_MAX: usize = 2048;
 /// Texts of one track kept at most. Each viewer's token makes another one.
 const TEXTS_MAX: usize = 32;
 
+/// The part of the memory that texts of one track may take: they are written again in no time, and the rows that they are
+/// made of, which would go with them, are a read of the whole listing.
+const TEXTS_PARTS: u64 = 4;
+
 /// How the URIs of a playlist are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Links {
@@ -113,8 +117,20 @@ struct Text {
 
 impl Kept {
     fn size_bytes(&self) -> u64 {
-        let texts: usize = self.texts.iter().map(|text| text.body.size_bytes() + text.links.suffix.len()).sum();
-        (texts + self.rows.capacity() * size_of::<ListingRow>()) as u64
+        self.texts_bytes() + (self.rows.capacity() * size_of::<ListingRow>()) as u64
+    }
+
+    fn texts_bytes(&self) -> u64 {
+        self.texts.iter().map(|text| text.body.size_bytes() + text.links.suffix.len()).sum::<usize>() as u64
+    }
+
+    /// Keeps a text in place of an earlier one with the same links, and lets go of the oldest others beyond the bounds.
+    fn keep(&mut self, text: Text, bytes_max: u64) {
+        self.texts.retain(|known| known.links != text.links);
+        self.texts.push(text);
+        while self.texts.len() > 1 && (self.texts.len() > TEXTS_MAX || self.texts_bytes() > bytes_max) {
+            self.texts.remove(0);
+        }
     }
 }
 
@@ -162,11 +178,8 @@ impl Cache {
             links: links.borrow(),
         };
         let body = Arc::new(Body::new(render_media(&snapshot)));
-        kept.texts.retain(|text| text.links != *links);
-        if kept.texts.len() >= TEXTS_MAX {
-            kept.texts.remove(0);
-        }
-        kept.texts.push(Text { links: links.clone(), tag: tag.to_owned(), body: Arc::clone(&body) });
+        let text = Text { links: links.clone(), tag: tag.to_owned(), body: Arc::clone(&body) };
+        kept.keep(text, self.size_max / TEXTS_PARTS);
         let size_bytes = kept.size_bytes();
         drop(kept);
         self.weigh(&head.id, track, size_bytes);
@@ -237,6 +250,22 @@ mod tests {
             cache.weigh(&id(n), Track::Audio, 1);
         }
         assert_eq!(cache.stand(), (TRACKS_MAX, TRACKS_MAX as u64));
+    }
+
+    #[test]
+    fn texts_of_many_viewers_take_a_bounded_part() {
+        let text = |viewer: usize| Text {
+            links: Links { prefix: String::new(), suffix: format!("?{viewer}") },
+            tag: String::new(),
+            body: Arc::new(Body::new("x".repeat(100))),
+        };
+        let mut kept = Kept::default();
+        (0..50).for_each(|viewer| kept.keep(text(viewer), 1000));
+        assert_eq!((kept.texts.len(), kept.texts.last().unwrap().links.suffix.as_str()), (9, "?49"));
+        kept.keep(text(49), 1000);
+        assert_eq!(kept.texts.len(), 9, "the same viewer again");
+        kept.keep(text(50), 10);
+        assert_eq!(kept.texts.len(), 1, "the one that is wanted stays");
     }
 
     #[test]
