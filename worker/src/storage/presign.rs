@@ -17,13 +17,21 @@ use reqsign_aws_v4::{Credential, RequestSigner};
 use reqsign_core::{Context, FileRead, OsEnv, Signer};
 use std::fmt;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The header in which a server that knows it finds the SHA-256 of the body, checks it, and refuses another body.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 
 /// Longest life of a signature that S3 takes.
 pub(crate) const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Life of a signature where the credentials do not last for a longer one. A machine's are not renewed at will: they come
+/// from a service that hands out the same ones until, five minutes at least before their end, it has new ones.
+const SHORT_TTL: Duration = Duration::from_secs(240);
+
+/// After this a longer life is tried again; each try asks that service.
+const TRY_LONGER: Duration = Duration::from_secs(60);
 
 /// A request that whoever holds it may make once or often until it expires.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,6 +44,8 @@ pub struct Presigned {
     pub headers: Vec<(String, String)>,
     /// Refused from then on, by the server's clock.
     pub expires_at: DateTime<Utc>,
+    /// How long it lives from its signature on: no longer than the credentials that it was made with.
+    pub lives_for: Duration,
 }
 
 impl fmt::Debug for Presigned {
@@ -53,6 +63,8 @@ pub(super) struct Presigner {
     signer: Signer<Credential>,
     /// Loading credentials may ask a server.
     timeout: Duration,
+    /// When the credentials last did not last.
+    short_since: Mutex<Option<Instant>>,
 }
 
 impl Presigner {
@@ -60,7 +72,7 @@ impl Presigner {
         let public = if config.public_endpoint.is_empty() { &config.endpoint } else { &config.public_endpoint };
         let context = Context::new().with_file_read(Files).with_http_send(HttpTransporter::default()).with_env(OsEnv);
         let signer = Signer::new(context, credentials(config), RequestSigner::new("s3", &config.region));
-        Self { base: base(public, config), signer, timeout: config.timeout }
+        Self { base: base(public, config), signer, timeout: config.timeout, short_since: Mutex::default() }
     }
 
     /// Scheme, host and port.
@@ -99,21 +111,41 @@ impl Presigner {
             source,
         };
         let (mut parts, ()) = request.body(()).map_err(|source| refused(Box::new(source)))?.into_parts();
-        let signed = tokio::time::timeout(self.timeout, self.signer.sign(&mut parts, Some(ttl)));
+        let signed = tokio::time::timeout(self.timeout, self.sign_for(&mut parts, ttl));
         // No credentials now may be credentials in a minute: a machine's identity comes from a server.
         let away = |source: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable {
             op: Op::Presign,
             key: key.to_owned(),
             source,
         };
-        signed.await.map_err(|source| away(Box::new(source)))?.map_err(|source| away(Box::new(source)))?;
-        let expires_at = signed_at(&parts).and_then(|at| at.checked_add_signed(TimeDelta::from_std(ttl).ok()?));
+        let signed = signed.await.map_err(|source| away(Box::new(source)))?;
+        let lives_for = signed.map_err(|source| away(Box::new(source)))?;
+        let expires_at = signed_at(&parts).and_then(|at| at.checked_add_signed(TimeDelta::from_std(lives_for).ok()?));
         let expires_at = expires_at.ok_or_else(|| refused("the signature has no date".into()))?;
         // Every client sets it by itself, from the URL.
         parts.headers.remove(header::HOST);
         let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
         let headers = parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        Ok(Presigned { method: parts.method, url: parts.uri.to_string(), headers, expires_at })
+        Ok(Presigned { method: parts.method, url: parts.uri.to_string(), headers, expires_at, lives_for })
+    }
+
+    /// Signs for `ttl`, or for less where the credentials do not last for it. Says for how long.
+    async fn sign_for(&self, parts: &mut Parts, ttl: Duration) -> reqsign_core::Result<Duration> {
+        let short = ttl.min(SHORT_TTL);
+        let since = *self.short_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.is_none_or(|since| since.elapsed() > TRY_LONGER) {
+            match self.signer.sign(parts, Some(ttl)).await {
+                Ok(()) => return Ok(ttl),
+                Err(error) if short == ttl => return Err(error),
+                // What was not signed is unchanged.
+                Err(_) => {}
+            }
+        }
+        self.signer.sign(parts, Some(short)).await?;
+        if since.is_none_or(|since| since.elapsed() > TRY_LONGER) {
+            *self.short_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        Ok(short)
     }
 }
 
@@ -186,6 +218,8 @@ impl FileRead for Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqsign_core::ProvideCredential;
+    use reqsign_core::time::Timestamp;
 
     #[track_caller]
     fn check(change: fn(&mut Config), expected: &str) {
@@ -229,7 +263,37 @@ mod tests {
             url: "https://h/k?X-Amz-Signature=hunter2".to_owned(),
             headers: Vec::new(),
             expires_at: DateTime::UNIX_EPOCH,
+            lives_for: Duration::ZERO,
         };
         assert!(!format!("{presigned:?}").contains("hunter2"));
+    }
+
+    /// Hands out the same credentials until they end, as a machine's service does.
+    #[derive(Debug)]
+    struct Machine(Timestamp);
+
+    impl ProvideCredential for Machine {
+        type Credential = Credential;
+
+        async fn provide_credential(&self, _: &Context) -> reqsign_core::Result<Option<Credential>> {
+            let (access_key_id, secret_access_key) = ("id".to_owned(), "secret".to_owned());
+            let session_token = Some("session".to_owned());
+            Ok(Some(Credential { access_key_id, secret_access_key, session_token, expires_in: Some(self.0) }))
+        }
+    }
+
+    #[tokio::test]
+    async fn signature_lives_no_longer_than_credentials_that_are_not_renewed() {
+        let ttl = Duration::from_secs(1800);
+        for (left_s, expected) in [(7200, ttl), (600, SHORT_TTL)] {
+            let mut presigner = Presigner::new(&Config { bucket: "b".to_owned(), ..Config::default() });
+            let machine = Machine(Timestamp::now() + Duration::from_secs(left_s));
+            presigner.signer = Signer::new(Context::new(), machine, RequestSigner::new("s3", "us-east-1"));
+            for _ in 0..2 {
+                let presigned = presigner.get("k", ttl).await.unwrap();
+                assert_eq!(presigned.lives_for, expected);
+                assert!(presigned.url.contains(&format!("X-Amz-Expires={}&", expected.as_secs())), "{}", presigned.url);
+            }
+        }
     }
 }

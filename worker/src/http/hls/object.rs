@@ -47,7 +47,8 @@ pub(in crate::http) async fn segment(
             *response.status_mut() = StatusCode::FOUND;
             put(&mut response, header::LOCATION, &presigned.url);
             // Whoever keeps the redirect must come again while the signature lives, with room for clocks that differ.
-            put(&mut response, header::CACHE_CONTROL, &format!("private, max-age={}", ttl.as_secs() / 2));
+            let max_age_s = presigned.lives_for.as_secs() / 2;
+            put(&mut response, header::CACHE_CONTROL, &format!("private, max-age={max_age_s}"));
             Ok(response)
         }
         None => proxy(&api, &key, track, &object, &method, &headers).await?.ok_or_else(unknown),
@@ -106,7 +107,8 @@ fn head(status: StatusCode, tag: Option<&str>, track: Track) -> Response {
     if let Some(tag) = tag {
         put(&mut response, header::ETAG, tag);
     }
-    // A stored segment's bytes never change.
+    // A stored segment's bytes never change. They are for whoever showed a token: what a shared cache kept would be
+    // served on when the token is long worth nothing and the recording is gone.
     put(&mut response, header::CACHE_CONTROL, "max-age=31536000, immutable");
     put(&mut response, header::ACCEPT_RANGES, "bytes");
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
