@@ -117,7 +117,7 @@ async fn segment_comes_through_this_process_from_a_folder() {
     assert_eq!((whole.status, &whole.bytes), (200, sent));
     assert_eq!(
         (whole.header("cache-control"), whole.header("content-type")),
-        ("max-age=31536000, immutable", "video/mp4")
+        ("private, max-age=31536000, immutable", "video/mp4")
     );
     let tag = whole.header("etag").to_owned();
     assert!(tag.starts_with('"') && tag.len() > 16);

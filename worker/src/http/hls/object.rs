@@ -109,7 +109,7 @@ fn head(status: StatusCode, tag: Option<&str>, track: Track) -> Response {
     }
     // A stored segment's bytes never change. They are for whoever showed a token: what a shared cache kept would be
     // served on when the token is long worth nothing and the recording is gone.
-    put(&mut response, header::CACHE_CONTROL, "max-age=31536000, immutable");
+    put(&mut response, header::CACHE_CONTROL, "private, max-age=31536000, immutable");
     put(&mut response, header::ACCEPT_RANGES, "bytes");
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     let mime = match track {
