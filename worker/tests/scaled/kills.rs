@@ -47,7 +47,6 @@ async fn killed_again_and_again(kind: Kind, staging: &str) {
 
     let muxed = "SELECT count(*) FROM queue.attempt WHERE kind = 'mux' AND outcome = 0";
     assert_eq!(fleet.site.count(muxed, []).await, 1, "one mux result");
-    assert!(seen.manifests >= 2, "there was a manifest to look at: {seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,7 +138,8 @@ impl Viewer {
             let addresses = self.addresses.lock().unwrap().clone();
             for address in addresses {
                 for track in TRACKS {
-                    let Some((url, mut lines)) = self.playlist(address, track).await else { continue };
+                    let known = seen.lock().unwrap().playlists.contains_key(track);
+                    let Some((url, mut lines)) = self.playlist(address, track, known).await else { continue };
                     let ended = lines.pop_if(|line| line == END).is_some();
                     let before = last.entry((address, track)).or_default();
                     assert!(lines.len() >= *before, "{track} of {address} lost lines: {lines:#?}");
@@ -166,13 +167,13 @@ impl Viewer {
         seen.ended.len() == TRACKS.len() && seen.fetched == self.kept.made()
     }
 
-    /// The playlist of a track; none when the process is away or has nothing yet.
-    async fn playlist(&self, address: SocketAddr, track: &str) -> Option<(Url, Vec<String>)> {
+    /// The playlist of a track; none when the process is away, or when nobody has shown one so far.
+    async fn playlist(&self, address: SocketAddr, track: &str, known: bool) -> Option<(Url, Vec<String>)> {
         let url = format!("http://{address}/hls/{}/{track}.m3u8?token={}", self.recording, self.token);
         let answer = self.http.get(&url).send().await.ok()?;
         let (status, url) = (answer.status(), answer.url().clone());
         let body = answer.text().await.ok()?;
-        if may_come_back(status) {
+        if may_come_back(status) || (status == StatusCode::NOT_FOUND && !known) {
             return None;
         }
         assert_eq!(status, StatusCode::OK, "{url}: {body}");
@@ -236,9 +237,10 @@ fn uri(line: &str) -> Option<&str> {
     (!line.is_empty() && !line.starts_with('#')).then_some(line)
 }
 
-/// Reads the manifest past every process: what it said once it says for good.
+/// Reads the manifest past every process: what it said once it says for good, and in the end it is complete.
 async fn read(path: PathBuf, stop: &CancellationToken, seen: &Mutex<Seen>) {
     let mut last: Option<Manifest> = None;
+    let mut until = None;
     loop {
         let ending = stop.is_cancelled();
         match std::fs::read(&path) {
@@ -257,7 +259,13 @@ async fn read(path: PathBuf, stop: &CancellationToken, seen: &Mutex<Seen>) {
             Err(error) => assert!(last.is_none(), "the manifest was there: {error}"),
         }
         if ending {
-            return;
+            let until = *until.get_or_insert_with(|| Instant::now() + PATIENCE);
+            if last.as_ref().is_some_and(|manifest| manifest.complete) {
+                return;
+            }
+            assert!(Instant::now() < until, "the manifest is never complete: {last:?}");
+            tokio::time::sleep(EVERY / 4).await;
+            continue;
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
