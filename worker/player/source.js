@@ -4,6 +4,7 @@
 // of the two to show, nor what a viewer is told.
 
 import Hls from './hls.min.mjs';
+import { spread } from './status.js';
 import { resultTime } from './timeline.js';
 
 // Two segments behind the newest one: one is being played while the next is fetched.
@@ -33,8 +34,9 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
   let media = video;
   let kind = '';
   let hls = null;
-  let timer = 0;
+  let timer = 0; // a beginning that waits
   let wait = 0;
+  let left = null; // where a fault has interrupted the viewer, until the picture is back
   let recovered = 0;
   let playing = false; // what the viewer wants, whatever the element does meanwhile
   let moving = false;
@@ -47,6 +49,7 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
 
   function drop() {
     clearTimeout(timer);
+    timer = 0;
     hls?.destroy();
     hls = null;
     kind = '';
@@ -56,9 +59,13 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
     if (playing) media.play().catch(() => {});
   }
 
-  function showSegments(position = -1) {
-    if (kind === 'segments') return;
-    const from = kind === 'result' ? media.currentTime : position;
+  // After a fault they come back by themselves, a little later. Every status asks for them, and must not end that pause:
+  // hundreds of viewers for whom there is no playlist yet would ask for it as fast as they get the answer.
+  function showSegments() {
+    if (kind !== 'segments' && timer === 0) begin(kind === 'result' ? media.currentTime : -1);
+  }
+
+  function begin(from) {
     drop();
     kind = 'segments';
     if (native()) {
@@ -70,7 +77,7 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
     hls = new Hls({ startPosition: from, liveSyncDuration: EDGE_S, enableWorker: false, backBufferLength: 90, pLoader });
     follow(following && rate === 1);
     hls.on(Hls.Events.LEVEL_UPDATED, keepUp);
-    hls.on(Hls.Events.FRAG_BUFFERED, () => { wait = 0; });
+    hls.on(Hls.Events.FRAG_BUFFERED, () => { [wait, left] = [0, null]; });
     hls.on(Hls.Events.ERROR, (_, fault) => fault.fatal && recover(fault));
     hls.loadSource(urls.playlist);
     hls.attachMedia(media);
@@ -95,17 +102,19 @@ export function createSource({ video, urls, fromLive, onFault, onMove }) {
       recovered = Date.now();
       return hls.recoverMediaError();
     }
-    const from = media.currentTime > 0 ? media.currentTime : -1;
+    // An element without a source is at 0: a second fault in a row knows the place from the first one.
+    if (media.currentTime > 0) left = { at: media.currentTime, fragments: details()?.fragments };
     onFault(fault.details);
     drop();
     wait = Math.min(wait === 0 ? RELOAD_MS[0] : wait * 2, RELOAD_MS[1]);
-    timer = setTimeout(showSegments, wait, from);
+    timer = setTimeout(begin, spread(wait), left?.at ?? -1);
   }
 
   async function showResult(durationS) {
     if (kind === 'result' || moving) return;
     if (kind === '' || native() || media.readyState === 0) {
-      const at = kind === '' ? 0 : resultTime(media.currentTime, details()?.fragments, durationS);
+      const at = resultTime(left?.at ?? media.currentTime, left ? left.fragments : details()?.fragments, durationS);
+      left = null;
       drop();
       kind = 'result';
       media.src = urls.result;

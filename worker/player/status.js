@@ -7,6 +7,9 @@ const PATIENCE_MS = 15_000;
 const DELAY_MS = { live: 2_000, finalizing: 2_000, failed: 15_000 };
 const CALM_MS = 60_000; // nothing changes by itself any more
 
+// Viewers who lost one server at the same moment must not come to the next one in step.
+export const spread = (ms) => ms * (0.75 + Math.random() / 2);
+
 export function follow(urls, tell) {
   let timer = 0;
   let failures = 0;
@@ -50,7 +53,7 @@ export function follow(urls, tell) {
       if (failures > 1) tell({ away: true });
     }
     clearTimeout(timer);
-    timer = setTimeout(look, delay());
+    timer = setTimeout(look, spread(delay()));
   }
 
   document.addEventListener('visibilitychange', () => document.hidden || look());

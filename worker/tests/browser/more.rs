@@ -35,6 +35,22 @@ async fn viewer_who_comes_before_the_first_segment_sees_it_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn viewer_who_is_refused_comes_again_more_and_more_rarely() {
+    let mut site = Site::new().await;
+    // As if there were no place left among those who are held.
+    site.set("SPOOL__LIMITS__PLAYLIST_HOLD", "0s");
+    let (_serve, api) = site.serve().await;
+    let recording = api.create("owner-1").await;
+    let viewer = Viewer::open(&feed::watch_url(&api, &recording, "").await).await;
+    let first = viewer.until("it waits", |look| look.notice).await;
+    viewer.until("some time has passed", |look| look.at - first.at > 6.0).await;
+    let requests = viewer.browser.requests().await;
+    let asked = requests.iter().filter(|url| url.contains("index.m3u8")).count();
+    // At once, and after half a second, one, two and four.
+    assert!((2..=6).contains(&asked), "asked {asked} times: {requests:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn viewer_begins_at_the_start_unless_asked_for_the_live_edge() {
     let site = Site::new().await;
     let (_serve, api) = site.serve().await;
@@ -66,10 +82,11 @@ async fn viewer_survives_a_server_that_starts_again() {
     let set = set(40);
     feed::send(&api, &recording, &set, 4, &[]).await;
     let viewer = Viewer::open(&feed::watch_url(&api, &recording, "autoplay=1").await).await;
-    viewer.until_frame(60).await;
+    viewer.until_frame(150).await;
     serve.kill();
     let away = viewer.until("it says that nobody is there", |look| look.chip == "No connection").await;
     assert!(away.detail.contains("Trying again"), "{away:?}");
+    viewer.until("the player has given up", |look| look.counter.is_none()).await;
     let listen = api.base.trim_start_matches("http://").to_owned();
     let _serve = site.start(&["serve", "--set", &format!("http.listen={listen}")]);
     wait::until("the server is back", PATIENCE, async || {
@@ -77,6 +94,8 @@ async fn viewer_survives_a_server_that_starts_again() {
     })
     .await;
     feed::send(&api, &recording, &set, 12, &[1, 2, 3, 4]).await;
+    let back = viewer.until("the picture is back", |look| look.counter.is_some()).await;
+    assert!(back.recorded().unwrap() > 4.5, "it goes on from where it was: {back:?}");
     let on = viewer.until_frame(300).await;
     assert!(!on.paused && on.chip == "Recording", "{on:?}");
 }
