@@ -89,7 +89,7 @@ pub struct Failure {
     pub fault: Fault,
     /// Its class.
     pub class: &'static str,
-    /// The peer said when to come back; wins over the computed back-off, up to a day.
+    /// The peer said when not to come back before (RFC 9110 §10.2.3); up to a day.
     pub retry_after: Option<Duration>,
 }
 
@@ -125,15 +125,14 @@ pub fn decide(policy: &RetryPolicy, failure: Failure, jitter: f64) -> Decision {
 
 fn wait(policy: &RetryPolicy, failure: Failure, jitter: f64) -> Duration {
     let floor = policy.base.max(Duration::from_millis(100));
-    if let Some(after) = failure.retry_after {
-        return after.clamp(floor, RETRY_AFTER_MAX);
-    }
     // An uncounted attempt does not raise `attempt`, so its back-off grows with the age of the job: half of it.
     let doublings = failure.attempt.saturating_sub(1).min(20);
     let by_attempt = floor.saturating_mul(1 << doublings);
     let full = if policy.uncounted.contains(&failure.class) { by_attempt.max(failure.age / 2) } else { by_attempt };
     let full = full.clamp(floor, policy.cap.max(floor));
-    full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+    let computed = full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+    // A peer that is away for minutes says "in two seconds" each time: its word is when not to come before.
+    computed.max(failure.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]
@@ -182,6 +181,14 @@ mod tests {
             decide(&RetryPolicy::DEFAULT, told, 0.3),
             Decision::Retry { after: Duration::from_secs(3600), counted: true }
         );
+    }
+
+    #[test]
+    fn decide_backs_off_from_a_peer_that_says_the_same_each_time() {
+        let told = Failure { retry_after: Some(Duration::from_secs(2)), ..failure(5, Fault::Transient) };
+        let computed = decide(&RetryPolicy::DEFAULT, failure(5, Fault::Transient), 0.3);
+        assert_eq!(decide(&RetryPolicy::DEFAULT, told, 0.3), computed);
+        assert_ne!(computed, Decision::Retry { after: Duration::from_secs(2), counted: true });
     }
 
     #[test]
