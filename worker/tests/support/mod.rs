@@ -2,7 +2,12 @@
 //! recorder's calls over HTTP, real segments, and FFmpeg's own view of a result.
 //!
 //! Every test binary uses another part of it.
-#![allow(dead_code, unused_imports, unused_macros, reason = "each test binary that includes this module uses another part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary that includes this module uses another part of it"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
