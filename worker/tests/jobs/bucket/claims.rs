@@ -81,6 +81,8 @@ async fn manifest_that_cannot_be_read_is_told_of_once_and_the_last_good_one_coun
     uploader.name(|track, index| track == Track::Video && index <= 3);
     uploader.put_manifest().await;
     uploader.until_listed(2).await;
+    // The look that found the objects may have come before the manifest.
+    uploader.until_looked(2).await;
     uploader.put_text("{\"version\":2,\"video_segm").await;
     uploader.until_looked(4).await;
     let told = uploader.events("manifest.malformed").await;
