@@ -38,14 +38,18 @@ pub async fn sides(db: &impl ConnectionTrait, id: &RecordingId) -> Result<Vec<Si
     Ok(sides)
 }
 
-/// The rows that tell the end of a listing: every one with a wall clock, the last segment, and all behind it.
+/// The rows that tell the end of a listing: every one with a wall clock, the last segment, and all behind it. Each kind
+/// has its index: with one condition for both, hours of listing would be read for every segment. Without the limit
+/// the planner would rather read all segments once.
 async fn tail(db: &impl ConnectionTrait, id: &RecordingId, track: Track) -> Result<Tail, Error> {
     let sql = "SELECT l.seq, l.index::int8, l.kind, l.duration, l.timescale, l.discontinuity, l.program_date_time, \
             s.timescale AS span_timescale, s.tfdt, s.duration AS span_duration \
-        FROM spool.listing AS l LEFT JOIN spool.segment AS s \
-          ON l.kind = 'media' AND s.recording_id = l.recording_id AND s.track = l.track AND s.index = l.index \
-        WHERE l.recording_id = $1 AND l.track = $2 AND (l.program_date_time IS NOT NULL OR l.seq >= coalesce( \
-          (SELECT max(m.seq) FROM spool.listing AS m WHERE m.recording_id = $1 AND m.track = $2 AND m.kind = 'media'), 0)) \
+        FROM (SELECT * FROM spool.listing WHERE recording_id = $1 AND track = $2 AND program_date_time IS NOT NULL \
+          UNION SELECT * FROM spool.listing WHERE recording_id = $1 AND track = $2 AND seq >= coalesce(( \
+            SELECT m.seq FROM spool.listing AS m WHERE m.recording_id = $1 AND m.track = $2 AND m.kind = 'media' \
+            ORDER BY m.seq DESC LIMIT 1), 0)) AS l \
+        LEFT JOIN LATERAL (SELECT * FROM spool.segment AS m WHERE l.kind = 'media' AND m.recording_id = l.recording_id \
+          AND m.track = l.track AND m.index = l.index LIMIT 1) AS s ON true \
         ORDER BY l.seq LIMIT $3";
     let limit = i64::from(domain::segment::INDEX_MAX);
     let rows = all(db, sql, [id.as_str().into(), track.as_str().into(), limit.into()]).await;
@@ -240,8 +244,9 @@ fn read_first(row: &QueryResult) -> Result<(CodecFacts, Option<Weight>), DbErr> 
 /// # Errors
 /// The database's.
 pub async fn rates(tx: &DatabaseTransaction, id: &RecordingId, track: Track) -> Result<Option<(u64, u64)>, Error> {
-    let sql = "SELECT coalesce(ceil(max(s.size_bytes * 8.0 * s.timescale / nullif(s.duration, 0))), 0)::int8 AS peak, \
-            coalesce(ceil(sum(s.size_bytes) * 8 / nullif(sum(s.duration::numeric / nullif(s.timescale, 0)), 0)), 0)::int8 AS average \
+    // A track of no duration to speak of has no rate that a number could hold.
+    let sql = "SELECT least(coalesce(ceil(max(s.size_bytes * 8.0 * s.timescale / nullif(s.duration, 0))), 0), 1e15)::int8 AS peak, \
+            least(coalesce(ceil(sum(s.size_bytes) * 8 / nullif(sum(s.duration::numeric / nullif(s.timescale, 0)), 0)), 0), 1e15)::int8 AS average \
         FROM spool.listing AS l JOIN spool.segment AS s \
           ON s.recording_id = l.recording_id AND s.track = l.track AND s.index = l.index \
         WHERE l.recording_id = $1 AND l.track = $2 AND l.kind = 'media' HAVING count(*) > 0";

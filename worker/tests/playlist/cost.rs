@@ -81,12 +81,41 @@ async fn check_plan(world: &World, sql: &str) {
     world.execute(listing, []).await;
     world.execute("ANALYZE spool.recording", []).await;
     world.execute("ANALYZE spool.listing", []).await;
+    check_pages(world, sql, vec!["x3".into()]).await;
+}
+
+/// The plan of a statement reads no table whole, and few pages.
+async fn check_pages(world: &World, sql: &str, values: Vec<sea_orm::Value>) {
     let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {sql}");
-    let rows = world.db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, explain, ["x3".into()]));
+    let rows = world.db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, explain, values));
     let lines: Vec<String> = rows.await.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
     let plan = lines.join("\n");
     assert!(!plan.contains("Seq Scan") && plan.contains("Index"), "{plan}");
     let buffers = lines.iter().find(|line| line.contains("hit=")).map_or("", String::as_str);
     let pages = buffers.split("hit=").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u32>().ok());
     assert!(pages.is_some_and(|pages| pages <= 32), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn append_reads_the_end_of_a_long_listing_only() {
+    let world = World::with(settings).await;
+    let id = world.create("r").await;
+    let listing = "INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale, program_date_time) \
+        SELECT $1, track, n, n, 'media', 2, 1, CASE WHEN n % 5000 = 1 THEN now() END \
+        FROM unnest(ARRAY['video', 'audio']) AS track, generate_series(1, 14400) AS n";
+    world.execute(listing, [id.as_str().into()]).await;
+    let rows = "INSERT INTO spool.segment (recording_id, track, index, state, size_bytes, stored_at, timescale, tfdt, duration) \
+        SELECT $1, track, n, 'stored', 1, now(), 1, 2 * n, 2 \
+        FROM unnest(ARRAY['video', 'audio']) AS track, generate_series(1, 14400) AS n";
+    world.execute(rows, [id.as_str().into()]).await;
+    world.execute("ANALYZE spool.listing", []).await;
+    world.execute("ANALYZE spool.segment", []).await;
+    let (cx, counted) = counting(&world);
+    let tx = worker::db::begin(&cx.db).await.unwrap();
+    let extended = worker::playlist::extend(&tx, &id, std::time::Duration::from_secs(30)).await.unwrap();
+    assert_eq!(extended.rows, 0);
+    drop(tx);
+    let statements = counted.take();
+    let tail = statements.iter().find(|sql| sql.contains("program_date_time IS NOT NULL")).expect("the end is read");
+    check_pages(&world, tail, vec![id.as_str().into(), "video".into(), 100_000_i64.into()]).await;
 }

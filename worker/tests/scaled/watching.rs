@@ -2,8 +2,8 @@
 //! manifest that never goes back.
 
 use crate::fleet::Fleet;
-use crate::support::PATIENCE;
 use crate::support::api::Recording;
+use crate::support::{PATIENCE, playlist};
 use domain::manifest::{Claim, Manifest};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::json;
@@ -177,6 +177,9 @@ impl Viewer {
             return None;
         }
         assert_eq!(status, StatusCode::OK, "{url}: {body}");
+        let read = playlist::read(&body);
+        let overlong = read.segments.iter().find(|segment| segment.duration.round() > read.target_duration as f32);
+        assert!(overlong.is_none(), "longer than the target duration: {overlong:?}");
         let told = |line: &str| match self.clock {
             Clock::Shifted if line.starts_with(TIME) => TIME.to_owned(),
             Clock::Real | Clock::Shifted => line.to_owned(),

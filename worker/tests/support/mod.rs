@@ -19,6 +19,7 @@ pub mod api;
 pub mod invariants;
 pub mod modes;
 pub mod packets;
+pub mod playlist;
 pub mod process;
 pub mod proxy;
 pub mod s3;
