@@ -18,8 +18,10 @@ use crate::context::Context;
 use crate::db::recordings::{self, Recording};
 use crate::db::segments::{self, Segment};
 use bring::bring;
+use domain::id::RecordingId;
 use domain::job::{ManifestCheck, Upload};
 use domain::recording::State;
+use domain::retry::Fault;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use queue::enqueue;
@@ -35,15 +37,29 @@ const BATCH: u32 = 64;
 
 impl Job for Upload {
     async fn run(&self, cx: &Context, ctx: &JobCtx) -> Result<Outcome, JobError> {
-        let Some(recording) = recordings::get(&cx.db, &self.recording).await?.filter(takes_segments) else {
-            return Ok(obsolete());
-        };
-        drain(cx, &recording).await?;
-        let looked = bucket::look(cx, &recording).await?;
-        let listed = list::alone(cx, &self.recording).await?;
-        let manifest = manifest::write(cx, ctx, &self.recording).await?;
-        end::end(cx, ctx, &self.recording, [listed, manifest].into_iter().flatten().min(), looked).await
+        attempt(cx, ctx, &self.recording).await.map_err(|error| wait_for_the_store(&self.recording, error))
     }
+}
+
+async fn attempt(cx: &Context, ctx: &JobCtx, id: &RecordingId) -> Result<Outcome, JobError> {
+    let Some(recording) = recordings::get(&cx.db, id).await?.filter(takes_segments) else {
+        return Ok(obsolete());
+    };
+    drain(cx, &recording).await?;
+    let looked = bucket::look(cx, &recording).await?;
+    let listed = list::alone(cx, id).await?;
+    let manifest = manifest::write(cx, ctx, id).await?;
+    end::end(cx, ctx, id, [listed, manifest].into_iter().flatten().min(), looked).await
+}
+
+/// What was acknowledged has nowhere else to go. A store that refuses it (credentials were changed, the bucket was moved)
+/// is mended by a person, and then the upload goes on by itself, so it is never given up for that.
+fn wait_for_the_store(id: &RecordingId, error: JobError) -> JobError {
+    if (error.fault(), error.class()) != (Fault::Permanent, "storage") {
+        return error;
+    }
+    tracing::error!(recording.id = %id, error = %error, "the store refuses what was acknowledged; it waits");
+    JobError::new(Fault::Transient, "storage", error)
 }
 
 /// Whether the recording still has a use for segments.
