@@ -99,16 +99,32 @@ async fn resume_unfinished(cx: &Context) -> Result<(), JobError> {
                 end_stuck(cx, open, &busy, &ended).await;
                 continue;
             }
-            tracing::warn!(recording.id = %open.id, job.kind = kind.as_str(), "recording without a job, resumed");
-            let (recording, version) = (open.id.clone(), open.plan_version);
-            match muxing {
-                true => put(&cx.db, &Mux { recording, version }, open.owner.as_str()).await?,
-                false => put(&cx.db, &ManifestCheck { recording }, open.owner.as_str()).await?,
-            }
+            resume_one(cx, open, muxing).await?;
         }
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id.clone());
     }
+}
+
+/// The two looks before were at different moments: a mux that ended between them has made its recording ready, and needs
+/// no other one. So the state is looked at once more, under the lock that publishing takes.
+async fn resume_one(cx: &Context, open: &Open, muxing: bool) -> Result<(), JobError> {
+    let tx = db::begin(&cx.db).await?;
+    match recordings::lock(&tx, &open.id).await {
+        Ok(Some(now)) if now.state == open.state && now.plan_version == open.plan_version => {}
+        Ok(_) => return Ok(()),
+        // The next minute will do.
+        Err(error) if error.is_lock_timeout() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let (recording, version) = (open.id.clone(), open.plan_version);
+    match muxing {
+        true => put(&tx, &Mux { recording, version }, open.owner.as_str()).await?,
+        false => put(&tx, &ManifestCheck { recording }, open.owner.as_str()).await?,
+    }
+    db::commit(tx).await?;
+    tracing::warn!(recording.id = %open.id, muxing, "recording without a job, resumed");
+    Ok(())
 }
 
 /// Gives segments that wait for the store an upload again if none lives.
