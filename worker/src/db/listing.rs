@@ -60,8 +60,8 @@ async fn tail(db: &impl ConnectionTrait, id: &RecordingId, track: Track) -> Resu
     rows.and_then(read).map_err(Error::of("read end of listing", id))
 }
 
-fn read_listed(row: &QueryResult, track: Track) -> Result<Listed, DbErr> {
-    let listed = ListingRow {
+pub(super) fn read_row(row: &QueryResult, track: Track) -> Result<ListingRow, DbErr> {
+    Ok(ListingRow {
         track,
         seq: number(row, "seq")?,
         index: number(row, "index")?,
@@ -70,7 +70,11 @@ fn read_listed(row: &QueryResult, track: Track) -> Result<Listed, DbErr> {
         timescale: number(row, "timescale")?,
         discontinuity: column(row, "discontinuity")?,
         program_date_time: column(row, "program_date_time")?,
-    };
+    })
+}
+
+fn read_listed(row: &QueryResult, track: Track) -> Result<Listed, DbErr> {
+    let listed = read_row(row, track)?;
     let span = match listed.kind {
         ListingKind::Gap => None,
         ListingKind::Media => Some(Span {

@@ -1,11 +1,11 @@
 //! What viewers read: how the playlists of a recording stand, the rows behind what is known, and where a segment lies.
 //! What they read is written in [`super::listing`].
 
-use super::listing::renditions;
+use super::listing::{read_row, renditions};
 use super::{Error, all, column, maybe_number, maybe_sha256, number, one, parsed, word};
 use chrono::{DateTime, Utc};
 use domain::id::{OwnerId, RecordingId, Sha256};
-use domain::playlist::{ListingKind, ListingRow, Renditions};
+use domain::playlist::{ListingRow, Renditions};
 use domain::recording::State;
 use domain::segment::{self, Name, Track};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
@@ -88,19 +88,8 @@ pub async fn rows(
     let big = super::segments::big;
     let values = [id.as_str().into(), track.as_str().into(), big(known).into(), big(last).into()];
     let rows = all(db, sql, values).await;
-    let read = |row: &QueryResult| {
-        Ok(ListingRow {
-            track,
-            seq: number(row, "seq")?,
-            index: number(row, "index")?,
-            kind: word(row, "kind", ListingKind::parse)?,
-            duration: number(row, "duration")?,
-            timescale: number(row, "timescale")?,
-            discontinuity: column(row, "discontinuity")?,
-            program_date_time: column::<Option<DateTime<Utc>>>(row, "program_date_time")?,
-        })
-    };
-    rows.and_then(|rows| rows.iter().map(read).collect()).map_err(Error::of("read listing", format!("{id}/{track}")))
+    rows.and_then(|rows| rows.iter().map(|row| read_row(row, track)).collect())
+        .map_err(Error::of("read listing", format!("{id}/{track}")))
 }
 
 /// Where a segment of a recording lies, for a viewer.

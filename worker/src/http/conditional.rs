@@ -1,10 +1,34 @@
 //! What a client has already, and which part of an object it wants (RFC 9110, sections 13 and 14).
 
+use super::problem::{Code, Problem};
+use http::{HeaderMap, StatusCode, header};
 use std::ops::Range;
+
+/// Which bytes of an object of `size_bytes` and this tag are wanted, and the status of an answer with them. A range of
+/// another version (`If-Range`) would be glued to what the client has: then it gets the whole object.
+///
+/// # Errors
+/// 416 when it has none of the bytes.
+pub(crate) fn part(
+    headers: &HeaderMap,
+    tag: Option<&str>,
+    size_bytes: u64,
+) -> Result<(StatusCode, Range<u64>), Problem> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let same = text(header::IF_RANGE).is_none_or(|known| Some(known) == tag);
+    match text(header::RANGE).filter(|_| same).map_or(Wanted::Whole, |range| wanted(range, size_bytes)) {
+        Wanted::Whole => Ok((StatusCode::OK, 0..size_bytes)),
+        Wanted::Part(range) => Ok((StatusCode::PARTIAL_CONTENT, range)),
+        Wanted::Outside => {
+            let problem = Problem::new(Code::RangeNotSatisfiable);
+            Err(problem.header(header::CONTENT_RANGE, &format!("bytes */{size_bytes}")))
+        }
+    }
+}
 
 /// What a `Range` header asks of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
+enum Wanted {
     /// All of it: no range, or one that is not understood, which RFC 9110 section 14.2 lets a server pass over.
     Whole,
     /// These bytes.
@@ -19,7 +43,7 @@ pub(crate) fn names(list: &str, etag: &str) -> bool {
 }
 
 /// Reads a `Range` header. One range is served; several would need another kind of body, and no player asks for them.
-pub(crate) fn wanted(header: &str, size_bytes: u64) -> Wanted {
+fn wanted(header: &str, size_bytes: u64) -> Wanted {
     let Some(spec) = header.trim().strip_prefix("bytes=") else { return Wanted::Whole };
     let Some((first, last)) = spec.split_once('-') else { return Wanted::Whole };
     let number = |text: &str| text.trim().parse::<u64>().ok();

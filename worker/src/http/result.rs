@@ -1,6 +1,6 @@
 //! `GET /media/{id}/result.mp4`: the published result, whole or a range of it.
 
-use super::conditional::{Wanted, names, wanted};
+use super::conditional::{names, part};
 use super::extract::Id;
 use super::problem::{Code, Problem};
 use super::recordings::find;
@@ -32,18 +32,8 @@ pub(crate) async fn get(
     if text(header::IF_NONE_MATCH).is_some_and(|known| names(known, &etag)) {
         return Ok(head(StatusCode::NOT_MODIFIED, &etag));
     }
-    // A range of another version would be glued to what the player has: then it gets the whole file.
-    let same = text(header::IF_RANGE).is_none_or(|known| known == etag);
-    let wanted = text(header::RANGE).filter(|_| same).map_or(Wanted::Whole, |range| wanted(range, served.size_bytes));
     let size_bytes = served.size_bytes;
-    let (status, range) = match wanted {
-        Wanted::Whole => (StatusCode::OK, 0..size_bytes),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::Outside => {
-            let problem = Problem::new(Code::RangeNotSatisfiable).object(&id);
-            return Err(problem.header(header::CONTENT_RANGE, &format!("bytes */{size_bytes}")));
-        }
-    };
+    let (status, range) = part(&headers, Some(&etag), size_bytes).map_err(|problem| problem.object(&id))?;
     let mut response = head(status, &etag);
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));

@@ -28,7 +28,6 @@ use chrono::{DateTime, Utc};
 use domain::id::Sha256;
 use folder::{Folder, Held};
 use futures_util::StreamExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -205,12 +204,9 @@ impl Store {
         }
     }
 
-    /// Where an object lies as a file, when the store is a folder: for a child process that reads files only.
-    pub fn local_path(&self, key: &str) -> Option<PathBuf> {
-        match &self.place {
-            Place::Folder(folder) => Some(folder.path(key)),
-            Place::Bucket(_) | Place::Memory => None,
-        }
+    /// Whether objects are files of a folder: then a listing costs no request, and there are no entity tags.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.place, Place::Folder(_))
     }
 
     /// What the store says of an object; `None` when there is none.

@@ -3,7 +3,7 @@
 
 use super::{put, refused};
 use crate::db::playlists::{self, Object};
-use crate::http::conditional::{Wanted, names, wanted};
+use crate::http::conditional::{names, part};
 use crate::http::extract::{Id, SegmentName};
 use crate::http::problem::{Code, Problem};
 use crate::http::{Api, Segments, access};
@@ -71,17 +71,8 @@ async fn proxy(
         return Ok(Some(head(StatusCode::NOT_MODIFIED, tag.as_deref(), track)));
     }
     let size_bytes = object.size_bytes;
-    let same = text(header::IF_RANGE).is_none_or(|known| Some(known) == tag.as_deref());
-    let asked = text(header::RANGE).filter(|_| same).map_or(Wanted::Whole, |range| wanted(range, size_bytes));
-    let (status, range) = match asked {
-        Wanted::Whole => (StatusCode::OK, 0..size_bytes),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::Outside => {
-            let problem = Problem::new(Code::RangeNotSatisfiable);
-            return Err(problem.header(header::CONTENT_RANGE, &format!("bytes */{size_bytes}")));
-        }
-    };
-    // The stream would tell of a missing object only after the head of the answer is out.
+    let (status, range) = part(headers, tag.as_deref(), size_bytes)?;
+    // An object of another length is not the one of the row, and the stream would tell of it too late.
     if api.cx.store.stat(key).await?.is_none_or(|meta| meta.size_bytes != size_bytes) {
         return Ok(None);
     }

@@ -64,8 +64,7 @@ pub(super) async fn look(cx: &Context, recording: &Recording) -> Result<Option<L
     let seen = bucket::seen(&cx.db, id).await?;
     let listed = bucket::listed(&cx.db, id).await?;
     // A folder tells of no entity tags, so only a listing shows that the manifest is another one; and it costs nothing.
-    let is_folder = cx.store.local_path("").is_some();
-    let reach = if is_folder { Reach::Whole } else { reach(recording.state, listed) };
+    let reach = if cx.store.is_folder() { Reach::Whole } else { reach(recording.state, listed) };
     let Sight { found, manifest } = match reach {
         Reach::Whole => whole(cx, recording).await?,
         Reach::Ahead => ahead(cx, recording, listed).await?,
