@@ -1,0 +1,3 @@
+//! Lets a person watch and steer: everything of the console but the binary's few lines, so that tests reach it.
+
+pub mod view;

@@ -1,0 +1,3 @@
+//! What a person sees: a pure drawing of what the application knows.
+//!
+//! Owns every glyph, word and colour on the screen. Must not: do IO, read a clock, change the application.
