@@ -362,7 +362,7 @@ impl Payload for Noop {
 }
 
 /// What an operator may ask of a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
     /// Finalize again after a failure, or look again.
@@ -377,6 +377,20 @@ pub enum Verb {
     Cancel,
     /// Delete it for good.
     Erase,
+}
+
+impl Verb {
+    /// The word in payloads and commands.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Recheck => "recheck",
+            Verb::Remux => "remux",
+            Verb::Reopen => "reopen",
+            Verb::AcceptGaps => "accept_gaps",
+            Verb::Cancel => "cancel",
+            Verb::Erase => "erase",
+        }
+    }
 }
 
 /// One operator verb on one recording, or what follows the end of a dead job.

@@ -6,7 +6,9 @@
 //! so that every rule is a table test.
 
 pub mod bucket;
+pub mod clean;
 pub mod completeness;
+pub mod filter;
 pub mod id;
 pub mod invariant;
 pub mod job;
@@ -17,3 +19,4 @@ pub mod playlist;
 pub mod recording;
 pub mod retry;
 pub mod segment;
+pub mod standing;

@@ -3,8 +3,13 @@
 //! Each verb is one call of a function of the database that checks the state, makes the change and writes the audit in
 //! one transaction. What may follow what is decided there, for the command line and the console alike.
 
+mod command;
+
+pub use command::{Command, Confirm, Verb};
+
 use crate::enqueue::{self, Enqueue, Enqueued};
 use crate::notify;
+use domain::id::RecordingId;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait, Value};
 use std::time::Duration;
 use uuid::Uuid;
@@ -111,6 +116,30 @@ pub async fn run_now<C: ConnectionTrait>(db: &C, job: Uuid, by: &By) -> Result<A
 pub async fn priority<C: ConnectionTrait>(db: &C, job: Uuid, priority: i16, by: &By) -> Result<Answer, Error> {
     let sql = "SELECT queue.op_priority($1, $2::int2, $3, $4, $5)";
     ask(db, "set priority of job", sql, vec![job.into(), priority.into()], by).await
+}
+
+/// Removes an ended job; its attempts stay.
+///
+/// # Errors
+/// The database did not take it.
+pub async fn delete<C: ConnectionTrait>(db: &C, job: Uuid, by: &By) -> Result<Answer, Error> {
+    ask(db, "delete job", "SELECT queue.op_delete($1, $2, $3, $4)", vec![job.into()], by).await
+}
+
+/// Asks for something about a recording: enqueues a control job of this id, whose worker decides whether it may be. The
+/// same id again asks for nothing more.
+///
+/// # Errors
+/// The database did not take it.
+pub async fn recording<C: ConnectionTrait>(
+    db: &C,
+    id: Uuid,
+    recording: &RecordingId,
+    verb: domain::job::Verb,
+    by: &By,
+) -> Result<Answer, Error> {
+    let sql = "SELECT queue.op_recording($1, $2, $3, $4, $5, $6)";
+    ask(db, "steer recording", sql, vec![id.into(), recording.as_str().into(), verb.as_str().into()], by).await
 }
 
 /// Claims nothing more from a queue until resumed, or for this long; running jobs finish.
