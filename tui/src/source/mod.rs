@@ -6,8 +6,16 @@
 
 pub mod ask;
 pub mod clean;
+pub mod fake;
+pub mod pg;
 pub mod rows;
 pub mod told;
 
 pub use ask::Ask;
+pub use pg::{Settings, start};
 pub use told::Told;
+
+/// Asks that may wait: a key press makes a few, and they are taken at once whatever the database does.
+pub const ASKS_MAX: usize = 256;
+/// What may wait to be drawn: one frame drains it.
+pub const TOLD_MAX: usize = 256;
