@@ -5,13 +5,12 @@
 //! initialization section. It must not decide where a segment ends.
 
 use super::error::During as _;
+use super::sink::Sink;
 use super::{Error, shift};
 use domain::segment::Track;
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::format::{self, context::Output, context::StreamIo};
 use ffmpeg_next::{Codec, Dictionary, Packet, Rational};
-use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Writer of one track.
 pub(super) struct Fragmenter {
@@ -67,7 +66,7 @@ impl Fragmenter {
     /// fragment with all packets since.
     pub(super) fn flush(&mut self) -> Result<Vec<u8>, Error> {
         flush_fragment(&mut self.output).during("flush", self.track)?;
-        let mut bytes = std::mem::take(&mut *self.sink.lock());
+        let mut bytes = self.sink.take();
         if bytes.is_empty() {
             return Err(Error::Fragment { track: self.track.as_str(), what: "the muxer wrote nothing" });
         }
@@ -100,26 +99,4 @@ fn flush_fragment(output: &mut Output) -> Result<(), ffmpeg_next::Error> {
     // request to flush a muxer (AVFMT_ALLOW_FLUSH); the safe `Packet::write` refuses an empty packet.
     let code = unsafe { ffmpeg_next::ffi::av_write_frame(output.as_mut_ptr(), std::ptr::null_mut()) };
     if code < 0 { Err(ffmpeg_next::Error::from(code)) } else { Ok(()) }
-}
-
-/// Bytes the muxer has written and nobody has taken.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Sink {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        // A Vec of bytes is whole whatever panicked beside it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

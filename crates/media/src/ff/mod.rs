@@ -1,4 +1,4 @@
-//! Everything that asks FFmpeg's libraries: sources, segmenter, oracle mux, decode checks, probe.
+//! Everything that asks FFmpeg's libraries: sources, segmenter, oracle mux, decode checks, pictures, probe.
 //!
 //! Owns every use of `ffmpeg_next` and the few `unsafe` calls its safe API lacks.
 //! It must not be called from an async thread (everything here blocks), and on bytes of strangers only from a child
@@ -15,9 +15,11 @@ mod error;
 mod fragment;
 mod input;
 pub mod oracle;
+pub mod pictures;
 pub mod probe;
 pub mod segmenter;
 mod shift;
+mod sink;
 pub mod synth;
 
 pub use error::{Error, Failure};

@@ -5,5 +5,6 @@ mod ahead;
 mod damage;
 mod file;
 mod made;
+mod pictures;
 mod strict;
 mod synthetic;
