@@ -1,3 +1,5 @@
 //! Lets a person watch and steer: everything of the console but the binary's few lines, so that tests reach it.
 
+pub mod keys;
+pub mod source;
 pub mod view;
