@@ -183,7 +183,7 @@ impl Kind {
             Kind::Webhook => KindSpec {
                 name: "webhook",
                 queue: Queue::Webhook,
-                retry: RetryPolicy::DELIVERY,
+                retry: RetryPolicy::COURIER,
                 max_runtime: 5 * MINUTE,
                 ..plain
             },

@@ -20,3 +20,4 @@ pub mod recording;
 pub mod retry;
 pub mod segment;
 pub mod standing;
+pub mod webhook;

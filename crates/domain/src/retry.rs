@@ -68,7 +68,17 @@ impl RetryPolicy {
     pub const STORAGE: RetryPolicy =
         RetryPolicy { uncounted: &["storage", "database"], cap: Duration::from_secs(60), ..RetryPolicy::DEFAULT };
 
-    /// For deliveries: three days, then the job parks the event and goes on.
+    /// For jobs that deliver events: each event has a policy of its own ([`RetryPolicy::DELIVERY`]) and says when to come
+    /// back, so what is left for the job is a database that is away. It lives as long as there is something to deliver.
+    pub const COURIER: RetryPolicy = RetryPolicy {
+        attempts_max: u32::MAX,
+        base: Duration::from_secs(1),
+        cap: Duration::from_secs(5),
+        uncounted: &[],
+        age_max: None,
+    };
+
+    /// For one event on its way to a receiver: three days, then it is parked and the next one goes out.
     pub const DELIVERY: RetryPolicy = RetryPolicy {
         attempts_max: u32::MAX,
         base: Duration::from_secs(5),
