@@ -8,6 +8,7 @@ PROFILE := debug
 
 # SECONDS is special in bash, so the demo's variables become options here and no script ever reads them.
 DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
+                $(if $(filter-out 0,$(NO_CONSOLE)),--no-console) \
                 $(if $(SECONDS),--seconds $(SECONDS)) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
@@ -20,17 +21,17 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target words; do printf '%-12s %s\n' "$$target" "$$words"; done
 	@echo
 	@echo "Variables: YES=1 install what is missing without asking"
-	@echo "           demo: HEADLESS=1 no terminal, end in one line of JSON; SECONDS=20 how long to record;"
-	@echo "                 KEEP=DIR copy what the recorder sent into DIR"
+	@echo "           demo: HEADLESS=1 no terminal, end in one line of JSON; NO_CONSOLE=1 tell in plain text;"
+	@echo "                 SECONDS=20 how long to record; KEEP=DIR copy what the recorder sent into DIR"
 	@echo "           test: ARGS='-p spool-queue' what to run, in nextest's own words"
 
 setup: ## install what building and testing need
 	@scripts/setup.sh test
 
 # A headless run says that nobody is there to ask, even from a terminal: a yes to installing what is missing.
-demo: ## bring everything up and record a live synthetic source
+demo: ## bring everything up, record a live synthetic source, open the console on it
 	@$(if $(filter-out 0,$(HEADLESS)),YES=1) scripts/setup.sh demo
-	@$(CARGO) build --quiet --locked --bin spool --bin spool-record >&2
+	@$(CARGO) build $(if $(filter-out 0,$(HEADLESS)),--quiet) --locked --bin spool --bin spool-record --bin spool-tui >&2
 	@exec $(TARGET)/$(PROFILE)/spool demo $(strip $(DEMO_OPTIONS))
 
 build: ## build every binary

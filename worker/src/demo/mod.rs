@@ -1,30 +1,39 @@
 //! The demo: everything up from nothing, one live recording of a synthetic source, and what becomes of it.
 //!
 //! Owns a data folder and the processes it starts, which are the very ones of production: `spool migrate`, `spool serve`,
-//! `spool work` and `spool-record`. It takes no way that a web app, a recorder or a viewer would not take, so that what
-//! it shows is true. Standard output is kept for the last line of a headless run.
+//! `spool work`, `spool-record`, and at a terminal `spool-tui` in the foreground. It takes no way that a web app, a
+//! recorder, a viewer or an operator would not take, so that what it shows is true. Standard output is kept for the last
+//! line of a headless run.
 
 mod api;
 mod child;
+mod console;
 mod follow;
 mod home;
 mod show;
 mod stage;
+mod up;
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, sentence};
 use crate::cli::{interrupted, output};
 use anyhow::Context as _;
-use api::{Api, Created};
+use api::Created;
 use child::{Process, Start};
+use console::Console;
+pub(crate) use console::has_terminal;
 use domain::segment::{Name, Track};
 use follow::Teller;
 use home::Home;
 use serde::Serialize;
 use show::Show;
-use stage::{Setting, Stage};
+use stage::Stage;
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use up::Up;
 
 /// Whose the demo's recordings are.
 const OWNER: &str = "demo";
@@ -32,10 +41,8 @@ const OWNER: &str = "demo";
 /// Between two looks at the recording; it bounds the error of the measured time.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Tries to find free ports: two demos that begin together meet at most once.
-const STARTS_MAX: u32 = 3;
-
-/// Everything but the recording itself: a first `initdb` and the start of the processes, mux and cleanup.
+/// Everything but the recording itself: a first `initdb` and the start of the processes, mux and cleanup. For a headless
+/// run only, where nobody sees that it hangs.
 const MARGIN: Duration = Duration::from_secs(150);
 
 /// What is wanted.
@@ -43,6 +50,8 @@ const MARGIN: Duration = Duration::from_secs(150);
 pub(crate) struct Options {
     /// End in one line of JSON instead of serving on.
     pub(crate) headless: bool,
+    /// Open the console instead of telling in plain text; there is a terminal for it.
+    pub(crate) console: bool,
     /// How long to record.
     pub(crate) duration: Duration,
     /// Where to copy what the recorder sent.
@@ -64,31 +73,90 @@ struct Answer {
     status: &'static str,
 }
 
+/// What comes and goes while the rest stays.
+#[derive(Debug, Default)]
+struct Guests {
+    recorder: Option<Process>,
+    console: Option<Console>,
+}
+
+impl Guests {
+    /// Sends them away. The console first: a terminal in its modes would be of no use to whoever is told the rest.
+    async fn leave(self) -> anyhow::Result<()> {
+        let closed = match self.console {
+            Some(console) => console.close().await,
+            None => Ok(()),
+        };
+        match self.recorder {
+            Some(recorder) => closed.and(recorder.stop().await),
+            None => closed,
+        }
+    }
+}
+
 /// Runs the demo to its end and takes everything down again.
 pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     let home = Home::open(&options.data)?;
-    let mut stage = Stage::default();
+    let (mut stage, mut guests) = (Stage::default(), Guests::default());
     let mut answer = Answer { status: "failed", ..Answer::default() };
-    let bound = options.duration + MARGIN;
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(bound, play(&mut stage, &home, &options, &mut answer)) => {
-            outcome.unwrap_or_else(|_| {
-                let text = format!("the demo has not come to its end within {} s", bound.as_secs());
-                Err(Failure::failed(text).hint(format!("look at the logs in {}", home.logs().display())).into())
-            })
-        }
-        signal = interrupted() => signal.map(|()| Exit::Interrupted),
+        outcome = whole(&mut stage, &mut guests, &home, &options, &mut answer) => outcome,
+        signal = sent_away() => signal.map(|()| Exit::Interrupted),
     };
-    let outcome = match outcome {
-        Ok(exit @ (Exit::Ok | Exit::Degraded)) if !options.headless => serve_on(&mut stage, exit).await,
-        outcome => outcome,
-    };
+    let left = guests.leave().await;
     let stopped = stage.stop().await.context("stop the demo");
     if options.headless && !matches!(outcome, Ok(Exit::Interrupted)) {
         output::json(&answer)?;
     }
     let exit = outcome?;
-    stopped.map(|()| exit)
+    left.and(stopped).map(|()| exit)
+}
+
+/// Waits for Ctrl-C, a termination signal or the loss of the terminal. Whoever has turned the last one off, as `nohup`
+/// does, has no terminal as standard error.
+async fn sent_away() -> anyhow::Result<()> {
+    if !std::io::stderr().is_terminal() {
+        return interrupted().await;
+    }
+    let mut hung_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        signal = interrupted() => signal,
+        _ = hung_up.recv() => Ok(()),
+    }
+}
+
+/// The recording, and then the time that a person takes to look around.
+async fn whole(
+    stage: &mut Stage,
+    guests: &mut Guests,
+    home: &Home,
+    options: &Options,
+    answer: &mut Answer,
+) -> anyhow::Result<Exit> {
+    let teller = Teller::new(&home.log("demo"))?;
+    if options.headless {
+        let bound = options.duration + MARGIN;
+        let played = tokio::time::timeout(bound, play(stage, guests, home, options, answer, &teller));
+        return played.await.unwrap_or_else(|_| {
+            let text = format!("the demo has not come to its end within {} s", bound.as_secs());
+            Err(Failure::failed(text).hint(format!("look at the logs in {}", home.logs().display())).into())
+        });
+    }
+    let exit = match play(stage, guests, home, options, answer, &teller).await {
+        // Whoever steers may break the recording, and wants to repair it then. Is a process gone, the demo ends below.
+        Err(error) if guests.console.is_some() => {
+            teller.step(&format!("error: {}", sentence(&error)));
+            Exit::Failed
+        }
+        played => played?,
+    };
+    if let Some(console) = guests.console.as_mut().filter(|console| console.is_open()) {
+        tokio::select! {
+            left = console.left() => back(&teller, home, left?),
+            failure = stage.broken() => return Err(failure.into()),
+        }
+    }
+    serve_on(stage, exit).await
 }
 
 /// Until the person has seen enough: the usual end of a demo at a terminal, so no interruption.
@@ -101,37 +169,75 @@ async fn serve_on(stage: &mut Stage, exit: Exit) -> anyhow::Result<Exit> {
 }
 
 /// From nothing to a verified result whose segments are gone.
-async fn play(stage: &mut Stage, home: &Home, options: &Options, answer: &mut Answer) -> anyhow::Result<Exit> {
-    let mut teller = Teller::new();
+async fn play(
+    stage: &mut Stage,
+    guests: &mut Guests,
+    home: &Home,
+    options: &Options,
+    answer: &mut Answer,
+    teller: &Teller,
+) -> anyhow::Result<Exit> {
     let recorder = stage::sibling("spool-record")?;
+    let console = options.console.then(|| stage::sibling("spool-tui")).transpose()?;
     options.keep.as_deref().map_or(Ok(()), clear)?;
     teller.step(&format!("data folder {}", home.root().display()));
-    let mut setting = stage.set(home, &options.set).await.context("prepare")?;
-    migrate(home, &setting).await?;
-    let api = start(stage, home, &mut setting).await?;
-    let base = format!("http://{}", setting.config.http.listen);
-    teller.step(&format!("API and worker are up: {base}"));
-    let (shell, own) = (home.shell(&setting.env)?, stage::installed()?);
-    teller.step(&format!("in another terminal: . {} && {} job ls --state ended", shell.display(), own.display()));
-
-    let created = api.create(OWNER).await.context("create a recording")?;
+    let up = up::bring(stage, home, &options.set).await?;
+    let created = up.api.create(OWNER).await.context("create a recording")?;
     answer.recording = Some(created.id.clone());
-    let playback = api.playback(&created.id).await.context("ask for a playback token")?.token;
-    teller.step(&format!("watch it: {base}/watch/{}?token={playback}", created.id));
-    teller.step(&format!("status: {base}/api/recordings/{}?token={playback}", created.id));
-    teller.step(&format!("result, once it is ready: {base}/media/{}/result.mp4?token={playback}", created.id));
+    announce(&up, &created, home, teller, options.console).await?;
+    let record = guests.recorder.insert(record(&recorder, home, &up, &created, options)?);
+    let show = Show { api: &up.api, stage, teller, recording: &created.id };
+    let results = home.results();
+    let shown = show.whole(record, &up.setting, &results, answer);
+    let Some(program) = console else { return shown.await };
 
-    let arguments = recorder_arguments(&base, &created, options);
-    let mut env = setting.env.clone();
+    teller.step("opening the console; ? is its help, q leaves it");
+    teller.hush();
+    let console = guests.console.insert(Console::open(&program, &created.id, &up.setting.env)?);
+    let mut shown = std::pin::pin!(shown);
+    tokio::select! {
+        exit = &mut shown => exit,
+        left = console.left() => {
+            back(teller, home, left?);
+            shown.await
+        }
+    }
+}
+
+/// Where a person can look. Before a console opens in front of it, a few lines are enough; the log has them all.
+async fn announce(up: &Up, created: &Created, home: &Home, teller: &Teller, few: bool) -> anyhow::Result<()> {
+    let (base, id) = (&up.base, &created.id);
+    let (shell, own) = (home.shell(&up.setting.env)?, stage::installed()?);
+    let token = up.api.playback(id).await.context("ask for a playback token")?.token;
+    let say = |what: String| if few { teller.note(&what) } else { teller.step(&what) };
+    teller.step(&format!("API and worker are up: {base}"));
+    say(format!("in another terminal: . {} && {} job ls --state ended", shell.display(), own.display()));
+    teller.step(&format!("watch it: {base}/watch/{id}?token={token}"));
+    say(format!("status: {base}/api/recordings/{id}?token={token}"));
+    say(format!("result, once it is ready: {base}/media/{id}/result.mp4?token={token}"));
+    Ok(())
+}
+
+/// The terminal is ours again.
+fn back(teller: &Teller, home: &Home, left: ExitStatus) {
+    if !left.success() {
+        teller.step(&format!("the console ended ({left}); going on in plain text"));
+    }
+    teller.speak();
+    let program = stage::installed().map_or_else(|_| "spool-tui".into(), |own| own.with_file_name("spool-tui"));
+    let shell = home.root().join("demo.env");
+    teller.step(&format!("the console again, in another terminal: . {} && {}", shell.display(), program.display()));
+    teller.step(&format!("everything that was told, with the addresses: {}", home.log("demo").display()));
+}
+
+/// Starts the recorder.
+fn record(program: &Path, home: &Home, up: &Up, created: &Created, options: &Options) -> anyhow::Result<Process> {
+    let arguments = recorder_arguments(&up.base, created, options);
+    let mut env = up.setting.env.clone();
     env.insert("SPOOL_UPLOAD_TOKEN".to_owned(), created.upload_token.clone());
     // The API is on this machine: a proxy that the environment names knows nothing of it.
     env.insert("NO_PROXY".to_owned(), "127.0.0.1,localhost".to_owned());
-    let record = Start { name: "record", program: &recorder, arguments, env: &env, log: home.log("record") };
-    let mut record = Process::start(record)?;
-    let show = Show { api: &api, stage, teller: &mut teller, recording: &created.id };
-    let exit = show.whole(&mut record, &setting, &home.results(), answer).await;
-    record.stop().await?;
-    exit
+    Process::start(Start { name: "record", program, arguments, env: &env, log: home.log("record") })
 }
 
 fn recorder_arguments(base: &str, created: &Created, options: &Options) -> Vec<OsString> {
@@ -157,46 +263,4 @@ fn clear(keep: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Brings the schema up to date, as an init container would.
-async fn migrate(home: &Home, setting: &Setting) -> anyhow::Result<()> {
-    let program = stage::own_program()?;
-    let (arguments, env, log) = (setting.arguments("migrate"), &setting.env, home.log("migrate"));
-    let mut process = Process::start(Start { name: "migrate", program: &program, arguments, env, log })?;
-    match process.ended().await? {
-        status if status.success() => Ok(()),
-        status => Err(stage::told(&process, format!("migrate failed ({status})")).into()),
-    }
-}
-
-/// Starts API and worker, on other ports when somebody was faster, and waits until they answer.
-async fn start(stage: &mut Stage, home: &Home, setting: &mut Setting) -> anyhow::Result<Api> {
-    for _ in 0..STARTS_MAX {
-        stage.start(home, setting, "serve")?;
-        stage.start(home, setting, "work")?;
-        let api = Api::new(format!("http://{}", setting.config.http.listen), service_token(setting)?)?;
-        let failure = tokio::select! {
-            failure = stage.broken() => failure,
-            () = until_ready(&api) => return Ok(api),
-        };
-        if !stage.evade(setting).await? {
-            return Err(failure.into());
-        }
-    }
-    Err(Failure::failed("every port that was free was taken at once").into())
-}
-
-async fn until_ready(api: &Api) {
-    while !api.is_ready().await {
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// The token part of the first `name:token`.
-fn service_token(setting: &Setting) -> anyhow::Result<String> {
-    let tokens = setting.config.auth.service_tokens.expose();
-    let first = tokens.split(',').next().and_then(|pair| pair.trim().split_once(':'));
-    let (_, token) = first.ok_or_else(|| Failure::configuration("no service token is configured"))?;
-    Ok(token.to_owned())
 }

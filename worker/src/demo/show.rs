@@ -17,7 +17,7 @@ use worker::storage::{Service, Store};
 pub(super) struct Show<'a> {
     pub(super) api: &'a Api,
     pub(super) stage: &'a mut Stage,
-    pub(super) teller: &'a mut Teller,
+    pub(super) teller: &'a Teller,
     pub(super) recording: &'a str,
 }
 
@@ -33,7 +33,7 @@ impl Show<'_> {
         self.while_recording(record).await?;
         self.teller.step("the recorder has sent everything");
         let signalled = Instant::now();
-        self.api.complete(self.recording).await.context("say that the recording is complete")?;
+        again(async || self.api.complete(self.recording).await).await.context("say that the recording is complete")?;
         let ready = self.until(|status| matches!(status.state.as_str(), "ready" | "archived")).await?;
         answer.time_to_ready_ms = u64::try_from(signalled.elapsed().as_millis()).unwrap_or(u64::MAX);
         answer.segments = ready.tracks.values().map(|counts| counts.stored).sum();
@@ -98,7 +98,8 @@ impl Show<'_> {
     }
 
     async fn look(&mut self) -> anyhow::Result<Status> {
-        let status = self.api.status(self.recording).await.context("ask how the recording stands")?;
+        let asked = again(async || self.api.status(self.recording).await).await;
+        let status = asked.context("ask how the recording stands")?;
         self.teller.status(&status);
         Ok(status)
     }
@@ -108,6 +109,14 @@ impl Show<'_> {
             () = tokio::time::sleep(LOOK) => Ok(()),
             failure = self.stage.broken() => Err(failure.into()),
         }
+    }
+}
+
+/// Asks once more: a demo that was stopped with Ctrl-Z in the middle of a question finds it too old when it goes on.
+async fn again<T>(mut ask: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    match ask().await {
+        Ok(answer) => Ok(answer),
+        Err(_) => ask().await,
     }
 }
 
