@@ -107,7 +107,7 @@ macro_rules! tables {
 
 tables! {
     queue: attempt depth fault job job_archive kind leader op_log operation operation_item progress queue schedule stat worker;
-    spool: bucket event listing liveness plan recording segment setting webhook_delivery webhook_endpoint;
+    spool: bucket event listing liveness picture plan recording segment setting webhook_delivery webhook_endpoint;
 }
 
 #[tokio::test]
@@ -157,6 +157,7 @@ const ROWS: &str = r#"
     INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, sample_index) VALUES ('r', 'video', 1, 9, sha256('x'), '\x00');
     INSERT INTO spool.bucket (recording_id, looked_at, claimed) VALUES ('r', now(), '{}');
     INSERT INTO spool.plan (recording_id, version, layout_version, body, sha256) VALUES ('r', 1, 1, '{}', sha256('{}'));
+    INSERT INTO spool.picture (recording_id, kind, version, size_bytes, sha256, width, height) VALUES ('r', 'poster', 1, 9, sha256('x'), 640, 360);
     INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale) VALUES ('r', 'video', 1, 1, 'media', 2, 1);
     SELECT spool.append_event('r', 'recording.ready', '{}');
     INSERT INTO spool.webhook_endpoint (name, url) VALUES ('app', 'https://app.example/hook');

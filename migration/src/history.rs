@@ -10,7 +10,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CREATE), Box::new(BUCKET), Box::new(PLAYLIST)]
+        vec![Box::new(CREATE), Box::new(BUCKET), Box::new(PLAYLIST), Box::new(PICTURE)]
     }
 
     fn migration_table_name() -> DynIden {
@@ -56,6 +56,12 @@ const PLAYLIST: Step = Step {
     name: "m20261122_3_describe_playlists",
     up: &[include_str!("playlist.sql")],
     down: include_str!("playlist_down.sql"),
+};
+
+const PICTURE: Step = Step {
+    name: "m20261122_4_keep_pictures",
+    up: &[include_str!("picture.sql")],
+    down: include_str!("picture_down.sql"),
 };
 
 impl MigrationName for Step {

@@ -92,7 +92,7 @@ BEGIN
       CROSS JOIN (VALUES
         ('USAGE ON SCHEMA queue, spool'),
         ('SELECT ON ALL TABLES IN SCHEMA queue'),
-        ('SELECT ON spool.bucket, spool.liveness, spool.plan, spool.listing, spool.event, spool.webhook_delivery'),
+        ('SELECT ON spool.bucket, spool.liveness, spool.plan, spool.listing, spool.picture, spool.event, spool.webhook_delivery'),
         ('SELECT (name, format, enabled, created_at, updated_at) ON spool.webhook_endpoint'),
         ('EXECUTE ON FUNCTION spool.schema_version(), spool.schema_oldest(), queue.state_word(smallint), queue.outcome_word(smallint), queue.uuid_time(uuid)')
       ) AS s (rights)

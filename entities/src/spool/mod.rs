@@ -4,6 +4,7 @@ pub mod bucket;
 pub mod event;
 pub mod listing;
 pub mod liveness;
+pub mod picture;
 pub mod plan;
 pub mod recording;
 pub mod segment;

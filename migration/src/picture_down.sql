@@ -1,0 +1,2 @@
+-- Forgets the pictures; their objects stay.
+DROP TABLE spool.picture;
