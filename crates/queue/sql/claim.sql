@@ -3,6 +3,7 @@
 -- `= ANY(ARRAY(…))` keeps the index in a generic plan; a join falls back to reading the table.
 -- A worker whose row is gone or whose lease has ended claims nothing: its jobs would be taken back at once, and each
 -- would be charged a crash.
+-- `born_minute` looks at the row as it was before: a job that nobody has started is new, and its minute is counted.
 -- Queues that are paused or have limits are left out: the first wait, the second are claimed under a lock of their row.
 UPDATE queue.job AS job
 SET state = 3, ready_seq = NULL, attempt = job.attempt + 1, rev = job.rev + 1, epoch = nextval('queue.epoch_seq'),
@@ -25,4 +26,6 @@ WHERE job.id = ANY (ARRAY(
 ))
 RETURNING job.id, job.queue, job.kind, job.epoch, job.attempt, job.max_attempts, job.crashes, job.priority, job.subject,
   job.owner_id, extract(epoch FROM now() - job.created_at)::float8 AS age_s, job.payload::text AS payload,
-  job.checkpoint::text AS checkpoint
+  job.checkpoint::text AS checkpoint, extract(epoch FROM now() - job.run_at)::float8 AS wait_s,
+  (SELECT floor(extract(epoch FROM before.created_at) / 60)::int8 FROM queue.job AS before
+   WHERE before.id = job.id AND before.started_at IS NULL) AS born_minute

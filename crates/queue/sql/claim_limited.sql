@@ -38,4 +38,6 @@ WHERE job.id = ANY (ARRAY(
   FOR UPDATE SKIP LOCKED))
 RETURNING job.id, job.queue, job.kind, job.epoch, job.attempt, job.max_attempts, job.crashes, job.priority, job.subject,
   job.owner_id, extract(epoch FROM now() - job.created_at)::float8 AS age_s, job.payload::text AS payload,
-  job.checkpoint::text AS checkpoint
+  job.checkpoint::text AS checkpoint, extract(epoch FROM now() - job.run_at)::float8 AS wait_s,
+  (SELECT floor(extract(epoch FROM before.created_at) / 60)::int8 FROM queue.job AS before
+   WHERE before.id = job.id AND before.started_at IS NULL) AS born_minute

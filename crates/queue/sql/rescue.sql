@@ -87,7 +87,7 @@ WITH dead AS MATERIALIZED (
   WHERE w.id = ANY (ARRAY(SELECT dead.id FROM dead)) AND $3::uuid IS NULL
     AND (SELECT count(*) FROM seen) = (SELECT count(*) FROM held) AND (SELECT count(*) FROM seen) < $2::int4
 )
-SELECT taken.id, taken.queue, taken.kind, taken.turn, taken.lost, taken.worker_id, taken.attempt,
+SELECT taken.id, taken.queue, taken.kind, taken.turn, taken.lost, taken.reason, taken.worker_id, taken.attempt,
   CASE WHEN taken.turn IN (1, 2) AND taken.on_end IS NOT NULL THEN queue.follow_up(taken.on_end, taken.id, taken.kind,
     taken.unique_key, taken.subject, taken.owner_id, taken.turn, coalesce(taken.reason, taken.new_class), taken.new_error) END AS follower
 FROM taken

@@ -22,6 +22,8 @@ pub struct Config {
     pub grace: Duration,
     /// Least delay of a snooze that is not zero (100 ms): a handler must not spin through the table.
     pub snooze_min: Duration,
+    /// Time between two samples of how much waits (10 s), taken by one process for all.
+    pub sample: Duration,
     /// Age at which finished jobs and attempts are dropped, by whole days (14 d).
     pub keep: Duration,
     /// Listen for wake-ups. Off behind a pooler in transaction mode; the poll then does all.
@@ -47,6 +49,7 @@ impl Default for Config {
             call: Duration::from_secs(3),
             grace: Duration::from_secs(5),
             snooze_min: Duration::from_millis(100),
+            sample: Duration::from_secs(10),
             keep: Duration::from_secs(14 * 24 * 3600),
             listen: true,
             upkeep: true,

@@ -32,6 +32,10 @@ pub(crate) struct Claimed {
     pub(crate) subject: Option<String>,
     pub(crate) owner_id: Option<String>,
     pub(crate) age: Duration,
+    /// Since it was due.
+    pub(crate) waited: Duration,
+    /// Minute of its enqueue, when nobody has claimed it before.
+    pub(crate) born_minute: Option<i64>,
     pub(crate) checkpoint: Option<String>,
 }
 

@@ -24,6 +24,6 @@ mod sql;
 pub use crate::apalis::runtime::{RunError, Runtime};
 pub use config::Config;
 pub use ctx::{CtxError, JobCtx, Progress};
-pub use engine::{AttemptEnd, Counters, Engine};
+pub use engine::{Claim, Counters, End, Engine, Event, TakenBack};
 pub use kind::JobKind;
 pub use outcome::{JobError, Outcome, Stop};

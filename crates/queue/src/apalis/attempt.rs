@@ -6,7 +6,7 @@
 use crate::{
     config::Config,
     ctx::JobCtx,
-    engine::{AttemptEnd, Shared},
+    engine::Shared,
     outcome::{End, Failed, Outcome, Stop, Transition, Turn, Verdict, settle},
 };
 use apalis_core::{
@@ -176,10 +176,6 @@ fn hand_over(shared: &Shared, ctx: &JobCtx, verdict: Verdict) {
         return;
     };
     tell(&end, u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
-    if let Some(observe) = shared.observer.get() {
-        let (kind, queue, outcome) = (ctx.kind(), ctx.queue(), end.word());
-        observe(AttemptEnd { kind, queue, outcome, class: &end.class, ran });
-    }
     if settled { shared.settled(ctx, end) } else { shared.done(ctx, end) }
 }
 

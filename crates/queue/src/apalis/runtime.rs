@@ -3,7 +3,7 @@
 use super::backend::LaneBackend;
 use crate::{
     config::Config,
-    engine::{AttemptEnd, Engine},
+    engine::{Engine, Event},
     kind::JobKind,
     outcome::Outcome,
 };
@@ -74,8 +74,8 @@ impl Runtime {
         self
     }
 
-    /// Calls `observe` at the end of each attempt, for metrics. It must not block. The first one given stands.
-    pub fn observe(self, observe: impl Fn(AttemptEnd<'_>) + Send + Sync + 'static) -> Self {
+    /// Calls `observe` with what happens to jobs here, for metrics. It must not block. The first one given stands.
+    pub fn observe(self, observe: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
         let _ = self.engine.shared.observer.set(Box::new(observe));
         self
     }

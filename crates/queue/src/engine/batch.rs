@@ -1,12 +1,12 @@
 //! What the pump binds and reads: ended attempts as arrays, lanes as arrays, rows as claims.
 
-use super::{Done, db::Fail, lane::Lane};
+use super::{Done, db::Fail, lane::Lane, limits::Limits};
 use crate::{
     ctx::Claimed,
     outcome::{Transition, Turn},
 };
 use sqlx::{Row, postgres::PgRow};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// What an unrecordable end becomes: a retry after this time.
@@ -17,6 +17,24 @@ pub(super) struct Ask {
     pub(super) lane: Arc<Lane>,
     pub(super) reserved: i64,
     pub(super) wanted: i64,
+}
+
+/// Takes the free slots of every lane, and asks beside them for those that the batch will leave. Slots of a limited queue
+/// are claimed under its lock, after the statement that this is for.
+pub(super) fn reserve(lanes: Vec<Arc<Lane>>, limits: &Limits, batch: &[Done]) -> Vec<Ask> {
+    let mut freed: HashMap<(&str, &str), i64> = HashMap::new();
+    for ctx in batch.iter().filter_map(|done| done.ctx.as_ref()) {
+        *freed.entry((ctx.queue(), ctx.kind())).or_default() += 1;
+    }
+    let of_lane = |lane: Arc<Lane>| {
+        if limits.has(lane.queue) {
+            return None;
+        }
+        let reserved = lane.reserve();
+        let wanted = reserved + freed.get(&(lane.queue, lane.kind())).copied().unwrap_or(0);
+        (wanted > 0).then_some(Ask { lane, reserved, wanted })
+    };
+    lanes.into_iter().filter_map(of_lane).collect()
 }
 
 type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
@@ -96,6 +114,8 @@ pub(super) fn claimed_row(row: &PgRow, worker: Uuid, lanes: &[Ask]) -> sqlx::Res
         subject: row.try_get("subject")?,
         owner_id: row.try_get("owner_id")?,
         age: Duration::try_from_secs_f64(row.try_get("age_s")?).unwrap_or_default(),
+        waited: Duration::try_from_secs_f64(row.try_get("wait_s")?).unwrap_or_default(),
+        born_minute: row.try_get("born_minute")?,
         checkpoint: row.try_get("checkpoint")?,
     };
     Ok((row.try_get("priority")?, lane.clone(), claimed, row.try_get("payload")?))

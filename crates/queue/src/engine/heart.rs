@@ -29,11 +29,13 @@ struct State {
     worker: Uuid,
     /// None: not registered.
     trusted_until: Option<Instant>,
+    /// When the last heartbeat was sent that was taken, under whatever identity.
+    beaten_at: Option<Instant>,
 }
 
 impl Lease {
     pub(crate) fn new() -> Self {
-        Lease { state: Mutex::new(State { worker: Uuid::new_v4(), trusted_until: None }) }
+        Lease { state: Mutex::new(State { worker: Uuid::new_v4(), trusted_until: None, beaten_at: None }) }
     }
 
     pub(crate) fn worker(&self) -> Uuid {
@@ -50,14 +52,20 @@ impl Lease {
         self.state().trusted_until
     }
 
-    fn renew(&self, until: Instant) {
-        self.state().trusted_until = Some(until);
+    pub(crate) fn beaten_at(&self) -> Option<Instant> {
+        self.state().beaten_at
+    }
+
+    fn renew(&self, sent: Instant, trusted_for: Duration) {
+        let mut state = self.state();
+        state.trusted_until = Some(sent + trusted_for);
+        state.beaten_at = Some(sent);
     }
 
     /// A new identity: the old one was taken for dead, and whatever it held is somebody else's.
     fn replace(&self) -> Uuid {
         let mut state = self.state();
-        *state = State { worker: Uuid::new_v4(), trusted_until: None };
+        *state = State { worker: Uuid::new_v4(), trusted_until: None, beaten_at: state.beaten_at };
         state.worker
     }
 
@@ -96,7 +104,7 @@ async fn beat_until_buried(shared: &Shared) {
         let bound = left.filter(|left| !left.is_zero()).map_or(config.call, |left| left.min(config.call));
         let mut wait = match beat(shared, &mut hot, bound).await {
             Ok(Beat::Alive) => {
-                shared.lease.renew(sent + config.lease.saturating_sub(config.fence_margin));
+                shared.lease.renew(sent, config.lease.saturating_sub(config.fence_margin));
                 if std::mem::take(&mut fenced) {
                     tracing::info!("lease renewed");
                 }

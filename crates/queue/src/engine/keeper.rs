@@ -3,8 +3,10 @@
 //! twice changes nothing.
 
 use super::{
-    Shared,
+    Event, Shared, TakenBack,
     db::{Fail, Hot, call},
+    depth,
+    event::job_word,
 };
 use crate::{config::jittered, sql};
 use chrono::{DateTime, Utc};
@@ -20,11 +22,12 @@ use uuid::Uuid;
 
 type Loop = fn(Arc<Shared>) -> BoxFuture<'static, ()>;
 
-pub(super) const LOOPS: [(&str, Loop); 4] = [
+pub(super) const LOOPS: [(&str, Loop); 5] = [
     ("rescue", |shared| Box::pin(rescue(shared))),
     ("promote", |shared| Box::pin(promote(shared))),
     ("schedule", |shared| Box::pin(schedule(shared))),
     ("partitions", |shared| Box::pin(partitions(shared))),
+    ("depth", |shared| Box::pin(depth::run(shared))),
 ];
 
 /// Most rows one rescue takes, and most rescues without a pause.
@@ -42,7 +45,7 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(6 * 3600);
 const DAYS_AHEAD: i32 = 3;
 
 /// Sleeps; false when the engine has stopped or this process does no upkeep.
-async fn pause(shared: &Shared, wait: Duration) -> bool {
+pub(super) async fn pause(shared: &Shared, wait: Duration) -> bool {
     if !shared.config.upkeep {
         shared.stopped.cancelled().await;
         return false;
@@ -108,7 +111,14 @@ async fn rescue_once(
     let rows: Vec<PgRow> = exchange.await?;
     for row in &rows {
         let (id, turn): (Uuid, i16) = (row.try_get("id").unwrap_or_default(), row.try_get("turn").unwrap_or_default());
-        let kind: String = row.try_get("kind").unwrap_or_default();
+        let (kind, queue): (String, String) =
+            (row.try_get("kind").unwrap_or_default(), row.try_get("queue").unwrap_or_default());
+        let reason: Option<String> = row.try_get("reason").unwrap_or_default();
+        shared.tell(|| {
+            let reason = reason.as_deref().filter(|_| turn == 1).unwrap_or_default();
+            let (lost, job) = (row.try_get("lost").unwrap_or_default(), job_word(turn));
+            Some(Event::TakenBack(TakenBack { queue: &queue, kind: &kind, lost, job, reason }))
+        });
         if turn == 1 {
             tracing::error!(job.id = %id, job.kind = kind, "job given up by rescue");
         } else {

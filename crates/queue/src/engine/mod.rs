@@ -10,7 +10,9 @@ pub(crate) mod held;
 pub(crate) mod lane;
 
 mod batch;
+mod depth;
 mod ears;
+mod event;
 mod keeper;
 mod limits;
 mod pump;
@@ -25,6 +27,8 @@ use crate::{
     outcome::{Stop, Transition, Turn},
 };
 use domain::job::Queue;
+use event::Observer;
+pub use event::{Claim, End, Event, TakenBack};
 use held::Held;
 use lane::Lane;
 use sea_orm::DatabaseConnection;
@@ -68,30 +72,14 @@ pub struct Counters {
     pub polled: AtomicU64,
 }
 
-/// One ended attempt, for metrics: every text is from a closed set.
-#[derive(Debug, Clone, Copy)]
-pub struct AttemptEnd<'a> {
-    /// The kind's word.
-    pub kind: &'static str,
-    /// The queue's word.
-    pub queue: &'static str,
-    /// completed, failed, snoozed, discarded, cancelled or handed_back.
-    pub outcome: &'static str,
-    /// Class of the error; empty when there was none.
-    pub class: &'a str,
-    /// How long it ran.
-    pub ran: Duration,
-}
-
-/// Called at the end of each attempt, before it is written; must not block.
-pub(crate) type Observer = Box<dyn Fn(AttemptEnd<'_>) + Send + Sync>;
-
 /// An attempt that has ended, on its way to the pump.
 pub(crate) struct Done {
     pub(crate) key: held::Key,
     pub(crate) worker: Uuid,
     pub(crate) queue: String,
     pub(crate) end: Transition,
+    /// How long it ran.
+    pub(crate) ran: Duration,
     /// None: a claim found in the table and never held.
     pub(crate) ctx: Option<JobCtx>,
     /// The handler's own transaction wrote it: only to be counted.
@@ -136,8 +124,8 @@ impl Shared {
     }
 
     fn tell_pump(&self, ctx: &JobCtx, end: Transition, written: bool) {
-        let (worker, queue) = (ctx.row().worker, ctx.queue().to_owned());
-        let done = Done { key: ctx.key(), worker, queue, end, ctx: Some(ctx.clone()), written };
+        let (worker, queue, ran) = (ctx.row().worker, ctx.queue().to_owned(), ctx.ran_for());
+        let done = Done { key: ctx.key(), worker, queue, end, ran, ctx: Some(ctx.clone()), written };
         // The receiver lives as long as the engine.
         let _ = self.done.send(done);
     }
@@ -146,6 +134,15 @@ impl Shared {
     pub(crate) fn forget(&self, key: held::Key) {
         if self.held.forget(key) {
             self.wake.notify_one();
+        }
+    }
+
+    /// Tells whoever listens; what is told is put together only for a listener.
+    pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Option<Event<'a>>) {
+        if let Some(observe) = self.observer.get()
+            && let Some(event) = event()
+        {
+            observe(event);
         }
     }
 
@@ -247,6 +244,27 @@ impl Engine {
     /// How many attempts are running or being written.
     pub fn busy(&self) -> usize {
         self.shared.held.len()
+    }
+
+    /// How many attempts may run at once.
+    pub fn slots(&self) -> usize {
+        let slots: i64 = self.shared.lanes().iter().map(|lane| lane.slots).sum();
+        usize::try_from(slots).unwrap_or(usize::MAX)
+    }
+
+    /// The lease of this process can be trusted: it claims, and nobody takes its jobs.
+    pub fn has_lease(&self) -> bool {
+        self.shared.lease.claimant().is_some()
+    }
+
+    /// Time since the last heartbeat that the database took; none before the first.
+    pub fn beat_age(&self) -> Option<Duration> {
+        self.shared.lease.beaten_at().map(|at| at.elapsed())
+    }
+
+    /// It claims nothing more.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.is_cancelled()
     }
 
     /// What has happened so far.

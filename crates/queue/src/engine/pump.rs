@@ -6,11 +6,11 @@
 //! An end that could not be written is kept until it is: forgetting it would run the job again.
 
 use super::{
-    Done, Shared,
-    batch::{Ask, ClaimArrays, DoneArrays, UNRECORDABLE, claimed_row, is_claim, unrecordable},
+    Claim, Done, Event, Shared,
+    batch::{Ask, ClaimArrays, DoneArrays, UNRECORDABLE, claimed_row, is_claim, reserve, unrecordable},
     db::{Fail, Hot, unless_away},
     held::Key,
-    lane::{Lane, Row as LaneRow},
+    lane::Row as LaneRow,
     limits::{self, Limits},
     settled::Settled,
     stat::StatBook,
@@ -110,7 +110,7 @@ impl Pump {
             }
         }
         // Last words: what has ended meanwhile.
-        self.receive();
+        self.receive(shared);
         let batch = self.take_due(true);
         if !batch.is_empty() && self.complete(shared, batch).await.is_err() {
             tracing::warn!("ends of jobs left unwritten, their lease will end");
@@ -123,7 +123,7 @@ impl Pump {
     /// again, rather than staying in their slots for ever.
     fn recover(&mut self, shared: &Shared) {
         while let Ok(done) = self.inbox.try_recv() {
-            self.accept(done);
+            self.accept(shared, done);
         }
         let kept: HashSet<Key> = self.pending.iter().map(|p| p.done.key).collect();
         for (ctx, finishing) in shared.held.snapshot() {
@@ -147,7 +147,7 @@ impl Pump {
         tokio::select! {
             biased;
             done = self.inbox.recv(), if self.pending.len() < BATCH => {
-                done.into_iter().for_each(|done| self.accept(done));
+                done.into_iter().for_each(|done| self.accept(shared, done));
                 false
             }
             () = shared.wake.notified() => false,
@@ -157,16 +157,17 @@ impl Pump {
     }
 
     /// Takes whatever else has ended by now: no batch is ever waited for.
-    fn receive(&mut self) {
+    fn receive(&mut self, shared: &Shared) {
         while self.pending.len() < BATCH {
             let Ok(done) = self.inbox.try_recv() else { return };
-            self.accept(done);
+            self.accept(shared, done);
         }
     }
 
-    fn accept(&mut self, done: Done) {
+    fn accept(&mut self, shared: &Shared, done: Done) {
         if done.written {
-            self.stats.note(&done);
+            self.stats.ended(&done);
+            shared.tell(|| done.event(done.end.turn as i16));
             self.settled.note(done.key, done.ctx);
         } else {
             self.pending.push(Pending { done, not_before: Instant::now() });
@@ -186,7 +187,7 @@ impl Pump {
     }
 
     async fn round(&mut self, shared: &Arc<Shared>, by_poll: bool) -> Result<(), Fail> {
-        self.receive();
+        self.receive(shared);
         let batch = self.take_due(false);
         let claimant = shared.lease.claimant().filter(|_| !shared.draining.is_cancelled());
         let claimed = match (claimant, batch.is_empty()) {
@@ -214,7 +215,7 @@ impl Pump {
 
     /// Writes the batch and claims into its slots and the free ones. Returns how many rows were claimed.
     async fn fused(&mut self, shared: &Arc<Shared>, worker: Uuid, batch: Vec<Done>) -> Result<u64, Fail> {
-        let lanes = self.reserve(shared, &batch);
+        let lanes = reserve(shared.lanes(), &self.limits, &batch);
         if lanes.is_empty() {
             return if batch.is_empty() { Ok(0) } else { self.complete(shared, batch).await.map(|()| 0) };
         }
@@ -325,22 +326,23 @@ impl Pump {
     /// Lets go of what is written. What matched nothing is looked at again: it may have been taken from us, or an
     /// operator's cancel came between the statement's snapshot and its row lock.
     async fn confirm(&mut self, shared: &Arc<Shared>, batch: Vec<Done>, ended: &[PgRow]) -> Result<(), Fail> {
-        let mut written: HashSet<Key> = HashSet::with_capacity(ended.len());
+        let mut written: HashMap<Key, i16> = HashMap::with_capacity(ended.len());
         for row in ended {
-            if let (Ok(id), Ok(epoch)) = (row.try_get(0), row.try_get(1)) {
-                written.insert((id, epoch));
+            if let (Ok(id), Ok(epoch), Ok(turn)) = (row.try_get(0), row.try_get(1), row.try_get(2)) {
+                written.insert((id, epoch), turn);
             }
             // A follow-up was enqueued; its queue may be ours.
             self.again |= row.try_get::<Option<Uuid>, _>(3).is_ok_and(|follower| follower.is_some());
         }
         let mut unmatched = Vec::new();
         for done in batch {
-            if !written.contains(&done.key) {
+            let Some(turn) = written.get(&done.key).copied() else {
                 unmatched.push(done);
                 continue;
-            }
+            };
             shared.counters.ended.fetch_add(1, Ordering::Relaxed);
-            self.stats.note(&done);
+            self.stats.ended(&done);
+            shared.tell(|| done.event(turn));
             if done.end.turn == Turn::HandBack || (done.end.turn == Turn::Snooze && done.end.delay_ms == 0) {
                 self.again = true;
                 shared.bell.ring(&done.queue);
@@ -375,26 +377,6 @@ impl Pump {
         Ok(())
     }
 
-    fn reserve(&self, shared: &Shared, batch: &[Done]) -> Vec<Ask> {
-        let mut freed: HashMap<(&str, &str), i64> = HashMap::new();
-        let lanes = shared.lanes();
-        for done in batch {
-            if let Some(ctx) = &done.ctx {
-                *freed.entry((ctx.queue(), ctx.kind())).or_default() += 1;
-            }
-        }
-        let of_lane = |lane: Arc<Lane>| {
-            // Slots of a limited queue are claimed under its lock, after this statement.
-            if self.limits.has(lane.queue) {
-                return None;
-            }
-            let reserved = lane.reserve();
-            let wanted = reserved + freed.get(&(lane.queue, lane.kind())).copied().unwrap_or(0);
-            (wanted > 0).then_some(Ask { lane, reserved, wanted })
-        };
-        lanes.into_iter().filter_map(of_lane).collect()
-    }
-
     fn admit(&mut self, shared: &Arc<Shared>, worker: Uuid, lanes: &[Ask], rows: &[PgRow]) -> u64 {
         let mut got: HashMap<(&str, &str), i64> = HashMap::new();
         let mut admitted = Vec::with_capacity(rows.len());
@@ -408,6 +390,9 @@ impl Pump {
         admitted.sort_by_key(|(priority, _, claimed, _)| (*priority, claimed.id));
         for (_, lane, claimed, payload) in admitted {
             *got.entry((lane.queue, lane.kind())).or_default() += 1;
+            self.stats.claimed(&claimed);
+            let (waited, first) = (claimed.waited, claimed.born_minute.is_some());
+            shared.tell(|| Some(Event::Claimed(Claim { queue: lane.queue, kind: lane.kind(), waited, first })));
             let ctx = JobCtx::new(claimed, shared.clone());
             shared.held.insert(ctx.clone(), lane.clone());
             lane.push(LaneRow { ctx, payload });
@@ -463,7 +448,7 @@ impl Pump {
     async fn compare(&mut self, shared: &Arc<Shared>) -> Result<(), Fail> {
         let worker = shared.lease.worker();
         let before = shared.held.snapshot();
-        self.receive();
+        self.receive(shared);
         let rows = self.hot.run(move |c| Box::pin(sqlx::query(sql::MINE).bind(worker).fetch_all(c))).await?;
         let held_before: HashSet<Key> = before.iter().map(|(ctx, _)| ctx.key()).collect();
         let waiting: HashSet<Key> = self.pending.iter().map(|p| p.done.key).collect();
@@ -483,7 +468,8 @@ impl Pump {
                     tracing::warn!(job.id = %id, "claim found that was never received, handing it back");
                     Transition::plain(Turn::HandBack)
                 });
-                self.hold([Done { key, worker, queue, end, ctx: None, written: false }], Duration::ZERO);
+                let orphan = Done { key, worker, queue, end, ran: Duration::ZERO, ctx: None, written: false };
+                self.hold([orphan], Duration::ZERO);
                 self.again = true;
             }
         }

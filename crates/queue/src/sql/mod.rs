@@ -40,12 +40,13 @@ pub(crate) static FUSED: LazyLock<String> = LazyLock::new(|| {
     let claim = shift(CLAIM, DONE_PARAMETERS);
     let padding = "NULL::text AS queue, NULL::text AS kind, NULL::int4 AS attempt, NULL::int4 AS max_attempts, \
          NULL::int2 AS crashes, NULL::int2 AS priority, NULL::text AS subject, NULL::text AS owner_id, \
-         NULL::float8 AS age_s, NULL::text AS payload, NULL::text AS checkpoint";
+         NULL::float8 AS age_s, NULL::text AS payload, NULL::text AS checkpoint, \
+         NULL::float8 AS wait_s, NULL::int8 AS born_minute";
     format!(
         "{DONE_MANY}{COMPLETE_BODY}, ended AS ({COMPLETE_END}), got AS ({claim}) \
          SELECT ended.id, ended.epoch, ended.turn, ended.follower, {padding} FROM ended UNION ALL \
          SELECT got.id, got.epoch, NULL, NULL, got.queue, got.kind, got.attempt, got.max_attempts, got.crashes, \
-         got.priority, got.subject, got.owner_id, got.age_s, got.payload, got.checkpoint FROM got"
+         got.priority, got.subject, got.owner_id, got.age_s, got.payload, got.checkpoint, got.wait_s, got.born_minute FROM got"
     )
 });
 

@@ -161,7 +161,7 @@ async fn look_at_everything(db: &sea_orm::DatabaseConnection, known: &str, full_
 }
 
 /// Table rows and index entries that were read in schema `queue` so far.
-async fn rows_read(db: &sea_orm::DatabaseConnection) -> i64 {
+pub(crate) async fn rows_read(db: &sea_orm::DatabaseConnection) -> i64 {
     let pool = db.get_postgres_connection_pool();
     sqlx::query("SELECT pg_stat_force_next_flush()").execute(pool).await.unwrap();
     let read = "SELECT ((SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables WHERE schemaname = 'queue') \
