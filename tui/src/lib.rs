@@ -2,4 +2,6 @@
 
 pub mod keys;
 pub mod source;
+pub mod units;
+pub mod verdict;
 pub mod view;

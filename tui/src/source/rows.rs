@@ -97,6 +97,8 @@ pub struct RecordingRow {
     pub degraded: bool,
     /// Segments come through the bucket and not through Spool.
     pub from_bucket: bool,
+    /// Its recorder says that it is paused, so nothing new is no fault.
+    pub paused: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// Last index that viewers were shown, of the longer track.

@@ -7,4 +7,3 @@ pub mod strip;
 pub mod table;
 pub mod text;
 pub mod theme;
-pub mod units;
