@@ -36,7 +36,6 @@ fetch_venv() {
   local folder=$tools/venv
   if ! cmp -s scripts/requirements.txt "$folder/requirements.txt"; then
     say "Fetching the Python packages of scripts/requirements.txt."
-    rm -rf "$folder"
     # A Python of its own in front of the system's may lack what the system's has.
     local python
     for python in python3 /usr/bin/python3; do
@@ -47,7 +46,8 @@ fetch_venv() {
       say "Python 3.11 or newer with venv is missing. Debian and Ubuntu: apt-get install python3-venv. macOS: brew install python"
       return 7
     fi
-    quietly "$python" -m venv "$folder"
+    # What is there is kept: somebody else may be using it.
+    [ -x "$folder/bin/pip" ] || quietly "$python" -m venv "$folder"
     quietly "$folder/bin/pip" install --disable-pip-version-check --no-deps --requirement scripts/requirements.txt
     # Last, so that an installation that was interrupted is no installation.
     cp scripts/requirements.txt "$folder/requirements.txt"
