@@ -29,27 +29,25 @@ The pools that run, as JSON: name → its values over workers.defaults, and with
 {{- end -}}
 
 {{/*
-How much there is to do for a pool: what runs, and what could run now. One number, never NULL.
-
-Each queue and state is read through the index (queue, state, run_at, id): its state comes from a row and its times are one
-range, so that no other plan is worth a thought, however old the statistics are. Nothing is counted beyond what the most
-pods could run. What waits in a paused queue no pod may run; what runs there still needs its pods.
+How much there is to do for a pool: what runs, and what could run now. The very text of `queue::read::load_sql`, to which a
+test holds it; what it counts, and why it is written like this, is told there. Nothing is counted beyond what the most pods
+could run.
 */}}
 {{- define "spool.load" -}}
-{{- $cap := mul (int .autoscaling.maxReplicas) (int .target) -}}
+{{- $most := mul (int .autoscaling.maxReplicas) (int .target) -}}
 {{- $queues := list -}}
 {{- range .queues }}{{- $queues = append $queues (squote .) -}}{{- end -}}
 SELECT count(*) FROM (
-  SELECT 1
-  FROM unnest(ARRAY[{{ join ", " $queues }}]) AS lane (name)
-  LEFT JOIN queue.queue AS q ON q.name = lane.name AND q.paused_at IS NOT NULL AND (q.paused_until IS NULL OR q.paused_until > now())
-  JOIN (VALUES (3::smallint, 'infinity'::timestamptz), (2, 'infinity'), (4, now()), (1, now())) AS s (state, due)
-    ON q.name IS NULL OR s.state = 3
+  SELECT FROM queue.queue AS q
+  CROSS JOIN (VALUES (1::int2), (2::int2), (3::int2), (4::int2)) AS s (state)
   CROSS JOIN LATERAL (
-    SELECT 1 FROM queue.job AS j
-    WHERE j.queue = lane.name AND j.state = s.state AND j.run_at <= s.due
-    ORDER BY j.run_at, j.id LIMIT {{ $cap }}
-  ) AS one
-  LIMIT {{ $cap }}
+    SELECT FROM queue.job AS job
+    WHERE job.queue = q.name AND job.state = s.state
+      AND job.run_at <= CASE WHEN s.state IN (2, 3) THEN 'infinity'::timestamptz ELSE now() END
+    ORDER BY job.run_at, job.id LIMIT {{ $most }}
+  ) AS job
+  WHERE q.name IN ({{ join ", " $queues }})
+    AND (s.state = 3 OR q.paused_at IS NULL OR q.paused_until <= now())
+  LIMIT {{ $most }}
 ) AS load
 {{- end -}}
