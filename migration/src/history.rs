@@ -10,7 +10,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CREATE), Box::new(BUCKET), Box::new(PLAYLIST), Box::new(PICTURE)]
+        vec![Box::new(CREATE), Box::new(BUCKET), Box::new(PLAYLIST), Box::new(PICTURE), Box::new(WEBHOOK)]
     }
 
     fn migration_table_name() -> DynIden {
@@ -62,6 +62,12 @@ const PICTURE: Step = Step {
     name: "m20261122_4_keep_pictures",
     up: &[include_str!("picture.sql")],
     down: include_str!("picture_down.sql"),
+};
+
+const WEBHOOK: Step = Step {
+    name: "m20261122_5_deliver_events",
+    up: &[include_str!("webhook.sql")],
+    down: include_str!("webhook_down.sql"),
 };
 
 impl MigrationName for Step {

@@ -93,7 +93,7 @@ BEGIN
         ('USAGE ON SCHEMA queue, spool'),
         ('SELECT ON ALL TABLES IN SCHEMA queue'),
         ('SELECT ON spool.bucket, spool.liveness, spool.plan, spool.listing, spool.picture, spool.event, spool.webhook_delivery'),
-        ('SELECT (name, format, enabled, created_at, updated_at) ON spool.webhook_endpoint'),
+        ('SELECT (name, format, enabled, disabled_reason, created_at, updated_at) ON spool.webhook_endpoint'),
         ('EXECUTE ON FUNCTION spool.schema_version(), spool.schema_oldest(), queue.state_word(smallint), queue.outcome_word(smallint), queue.uuid_time(uuid)')
       ) AS s (rights)
     UNION ALL
@@ -107,7 +107,7 @@ BEGIN
     UNION ALL
     SELECT 'spool_operate', format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
       FROM pg_proc p
-     WHERE p.pronamespace = 'queue'::regnamespace AND p.proname LIKE 'op\_%'
+     WHERE p.pronamespace IN ('queue'::regnamespace, 'spool'::regnamespace) AND p.proname LIKE 'op\_%'
   LOOP
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = entry.role) THEN
       EXECUTE format('GRANT %s TO %I', entry.rights, entry.role);

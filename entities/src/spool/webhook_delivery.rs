@@ -20,6 +20,8 @@ pub struct Model {
     pub last_error: Option<String>,
     pub first_at: Option<DateTimeUtc>,
     pub last_at: Option<DateTimeUtc>,
+    pub due_at: DateTimeUtc,
+    pub epoch: i64,
 }
 
 /// Joins are written as SQL where they are needed.

@@ -15,6 +15,8 @@ pub struct Model {
     pub enabled: bool,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub disabled_reason: Option<String>,
 }
 
 /// Joins are written as SQL where they are needed.
