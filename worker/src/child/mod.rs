@@ -2,18 +2,23 @@
 //!
 //! A C library can hang, crash or eat the machine on a stranger's bytes; in a child that is an outcome and not an
 //! accident. The parent says on standard input what to do, in one line of JSON, and reads lines from standard output:
-//! the answer, and before it the ranges of an object that the child wants to see, which it gives as plain bytes. So a
-//! child knows neither the store nor any secret: it inherits no environment either.
+//! the answer, and before it the ranges of an object that the child wants to see, which it gives as plain bytes. What the
+//! child has made comes the same way back. So a child knows neither the store nor any secret: it inherits no environment
+//! either, and writes no file.
 //! The child is killed when its time is up, when the parent gives it up, and when the parent dies.
 
+mod limits;
 mod serve;
 mod talk;
 
+pub use limits::Limit;
 pub use serve::serve;
 pub use talk::ObjectError;
 
+use bytes::Bytes;
 use domain::retry::{Classify, Fault};
 use domain::segment::Track;
+use media::ff::pictures::Bounds;
 use media::readback::RangedReader;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -48,6 +53,13 @@ pub enum Work {
         size_bytes: u64,
         /// How many between beginning and end.
         samples: u32,
+    },
+    /// Make poster and animated preview of an object whose ranges the parent gives.
+    Pictures {
+        /// Its length.
+        size_bytes: u64,
+        /// How large they may be.
+        bounds: Bounds,
     },
 }
 
@@ -84,6 +96,33 @@ pub struct Decoded {
     pub frames: u64,
 }
 
+/// Poster and animated preview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pictures {
+    /// JPEG.
+    pub poster: Picture,
+    /// GIF.
+    pub preview: Picture,
+}
+
+/// An encoded picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The file.
+    pub bytes: Bytes,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
+/// Width and height of poster and preview, whose bytes were given before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Sizes {
+    poster: (u32, u32),
+    preview: (u32, u32),
+}
+
 /// Why a child did not do what it was asked.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -99,7 +138,13 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// It ended without an answer: the library crashed, or a limit was reached.
+    /// It wanted more than a child may have.
+    #[error("child process reached its limit of {limit}")]
+    Limited {
+        /// Of what.
+        limit: Limit,
+    },
+    /// It ended without an answer: the library crashed, or somebody killed it.
     #[error("child process ended with {status}")]
     Died {
         /// How, for a person.
@@ -126,7 +171,9 @@ impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
             // A crash may be the machine's; the engine's crash cap convicts what crashes every time.
-            Error::Start { .. } | Error::Died { .. } | Error::TimedOut { .. } => Fault::Transient,
+            Error::Start { .. } | Error::Died { .. } | Error::Limited { .. } | Error::TimedOut { .. } => {
+                Fault::Transient
+            }
             Error::Refused { .. } | Error::Answer(_) => Fault::Permanent,
             // Another worker has one.
             Error::Unknown => Fault::NotYet,
@@ -137,19 +184,33 @@ impl Classify for Error {
         match self {
             Error::Unknown | Error::Start { .. } | Error::Answer(_) => "child",
             Error::Died { .. } => "child-crash",
+            Error::Limited { .. } => "child-limit",
             Error::TimedOut { .. } => "child-timeout",
             Error::Refused { .. } => "libavformat",
         }
     }
 }
 
-/// What a child says, a line each: any number of reads, then how it ended.
+impl Error {
+    /// The child came to an end that it did not choose: what it was given may be what kills children.
+    pub fn is_death(&self) -> bool {
+        match self {
+            Error::Died { .. } | Error::Limited { .. } | Error::TimedOut { .. } => true,
+            Error::Unknown | Error::Start { .. } | Error::Refused { .. } | Error::Answer(_) => false,
+        }
+    }
+}
+
+/// What a child says, a line each: any number of reads, what it has made, then how it ended. Behind a line that gives
+/// bytes they follow.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Said<T> {
     Read { at: u64, len: u64 },
+    Give { len: u64 },
     Done(T),
     Refused(String),
+    Limited(Limit),
 }
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
@@ -230,6 +291,29 @@ impl Program {
         bound: Duration,
     ) -> Result<Decoded, ObjectError<R::Error>> {
         talk::about(self, &Work::DecodeObject { size_bytes, samples }, reader, size_bytes, bound).await
+    }
+
+    /// Makes poster and animated preview of an object of `size_bytes` bytes, whose ranges `reader` gives; `None` when it
+    /// has sound only.
+    ///
+    /// # Errors
+    /// See [`ObjectError`].
+    pub async fn pictures<R: RangedReader>(
+        &self,
+        reader: &R,
+        size_bytes: u64,
+        bounds: Bounds,
+        bound: Duration,
+    ) -> Result<Option<Pictures>, ObjectError<R::Error>> {
+        let work = Work::Pictures { size_bytes, bounds };
+        let (sizes, given): (Option<Sizes>, _) = talk::making(self, &work, reader, size_bytes, bound).await?;
+        let picture = |(width, height), bytes: &Bytes| Picture { bytes: bytes.clone(), width, height };
+        Ok(match (sizes, given.as_slice()) {
+            (Some(Sizes { poster: of_poster, preview: of_preview }), [poster, preview]) => {
+                Some(Pictures { poster: picture(of_poster, poster), preview: picture(of_preview, preview) })
+            }
+            (Some(_), _) | (None, _) => None,
+        })
     }
 }
 

@@ -1,17 +1,13 @@
 //! The child's side: reads what to do, does it within limits, answers.
 
-use super::{Decoded, Muxed, MuxedTrack, Said, Work};
+use super::{Decoded, Limit, Muxed, MuxedTrack, Said, Sizes, Work, limits};
 use domain::segment::Track;
 use media::ff::ahead::Ahead;
+use media::ff::pictures::{self, Pictures};
 use media::ff::{Error, decode, oracle};
-use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::Serialize;
 use std::io::{BufRead as _, Read as _, Write as _, stdin, stdout};
 use std::path::{Path, PathBuf};
-
-/// Address space of a child: FFmpeg's libraries and a thread for each decoder take about 300 MiB of it, a moov of a day of
-/// recording 600 MiB.
-const MEMORY_BYTES_MAX: u64 = 2 << 30;
 
 /// Longest request: paths of two tracks of the longest recording.
 const REQUEST_BYTES_MAX: u64 = 64 << 20;
@@ -21,27 +17,27 @@ const REQUEST_BYTES_MAX: u64 = 64 << 20;
 /// # Errors
 /// The limits cannot be set, or the parent cannot be talked to.
 pub fn serve() -> std::io::Result<()> {
-    limit()?;
+    limits::set_general()?;
     let mut request = Vec::new();
     stdin().lock().take(REQUEST_BYTES_MAX).read_until(b'\n', &mut request)?;
-    match serde_json::from_slice(&request)? {
+    let work = serde_json::from_slice(&request)?;
+    limits::set_for(&work)?;
+    match work {
         Work::Mux { tracks, out } => end(mux(tracks, &out)),
         Work::DecodeSamples { file, samples } => end(decode::check_samples(&file, samples).map(decoded)),
         Work::DecodeObject { size_bytes, samples } => {
             let object = Ahead::new(size_bytes, fetch);
             end(decode::check_samples_of("the result", object, samples).map(decoded))
         }
+        Work::Pictures { size_bytes, bounds } => {
+            let object = Ahead::new(size_bytes, fetch);
+            match pictures::of_reader("the result", object, &bounds) {
+                Ok(Some(made)) => end(Ok(Some(give(&made)?))),
+                Ok(None) => end(Ok(None::<Sizes>)),
+                Err(error) => end(Err::<Option<Sizes>, _>(error)),
+            }
+        }
     }
-}
-
-fn limit() -> std::io::Result<()> {
-    #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let most = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    setrlimit(Resource::As, most(MEMORY_BYTES_MAX))?;
-    // The bytes of a recording do not belong into a core file.
-    setrlimit(Resource::Core, most(0))?;
-    Ok(())
 }
 
 /// Asks the parent for a range of the object. A parent that cannot give it gives this process up.
@@ -56,8 +52,21 @@ fn fetch(at: u64, len: u64) -> std::io::Result<Vec<u8>> {
 fn end<T: Serialize>(result: Result<T, Error>) -> std::io::Result<()> {
     say(&match result {
         Ok(answer) => Said::Done(answer),
+        Err(error) if error.is_out_of_memory() => Said::Limited(Limit::Memory),
         Err(error) => Said::Refused(chain(&error)),
     })
+}
+
+/// Gives the parent what was made.
+fn give(made: &Pictures) -> std::io::Result<Sizes> {
+    for picture in [&made.poster, &made.preview] {
+        say(&Said::<()>::Give { len: picture.bytes.len() as u64 })?;
+        let mut stdout = stdout().lock();
+        stdout.write_all(&picture.bytes)?;
+        stdout.flush()?;
+    }
+    let size = |picture: &pictures::Picture| (picture.width, picture.height);
+    Ok(Sizes { poster: size(&made.poster), preview: size(&made.preview) })
 }
 
 fn say<T: Serialize>(said: &Said<T>) -> std::io::Result<()> {

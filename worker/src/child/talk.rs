@@ -1,6 +1,6 @@
 //! The parent's side: starts a child, gives it the ranges it asks for, and hears how it ended.
 
-use super::{COMMAND, Error, Program, Said, Work};
+use super::{COMMAND, Error, Limit, Program, Said, Work};
 use crate::config;
 use bytes::Bytes;
 use domain::retry::{Classify, Fault};
@@ -15,11 +15,21 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
-/// Everything a child may say: a line for each range, a fact for each track, a line of text.
-const SAID_BYTES_MAX: u64 = 1 << 20;
+/// Everything a child may say in words: a line for each range, a fact for each track, a line of text.
+const WORDS_BYTES_MAX: u64 = 1 << 20;
 
-/// Ranges that one child may ask for: a few for each of two dozen samples, and the header of a day.
-const READS_MAX: u32 = 1_000;
+/// Everything a child may give: a poster of a megabyte and a preview of as much as the settings let it have.
+const GIVEN_BYTES_MAX: u64 = 16 << 20;
+
+/// Things it may give.
+const GIVEN_MAX: usize = 2;
+
+/// Lines of a child: two dozen samples take a few ranges each, the header of a day a dozen.
+const LINES_MAX: u32 = 1_000;
+
+/// Bytes of an object that one child may ask for: the header of a day, a few megabytes for each of two dozen samples,
+/// and all behind the last key frame. What asks for more is lost in something that has no end.
+const READ_BYTES_MAX: u64 = 512 << 20;
 
 /// Why an object was not looked at: the child, or whoever gives its ranges. The difference is that of a damaged result
 /// and a store that is away.
@@ -83,6 +93,17 @@ pub(super) async fn about<T: DeserializeOwned, R: RangedReader>(
     size_bytes: u64,
     bound: Duration,
 ) -> Result<T, ObjectError<R::Error>> {
+    making(program, work, object, size_bytes, bound).await.map(|(answer, _)| answer)
+}
+
+/// The same of work that makes something.
+pub(super) async fn making<T: DeserializeOwned, R: RangedReader>(
+    program: &Program,
+    work: &Work,
+    object: &R,
+    size_bytes: u64,
+    bound: Duration,
+) -> Result<(T, Vec<Bytes>), ObjectError<R::Error>> {
     // Dropped, and so killed, however this ends.
     let mut child = start(program).map_err(ObjectError::Child)?;
     talk(&mut child, work, object, size_bytes, Time::of(bound)).await
@@ -136,40 +157,69 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
     object: &R,
     size_bytes: u64,
     mut time: Time,
-) -> Result<T, ObjectError<R::Error>> {
+) -> Result<(T, Vec<Bytes>), ObjectError<R::Error>> {
     let failed = |operation| move |source| ObjectError::Child(Error::Start { operation, source });
-    let (mut give, said) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-    let mut said = BufReader::new(said.take(SAID_BYTES_MAX));
+    let (mut stdin, said) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+    let mut said = BufReader::new(said.take(WORDS_BYTES_MAX + GIVEN_BYTES_MAX));
     let mut request = serde_json::to_vec(work).map_err(|error| ObjectError::Child(Error::Answer(error)))?;
     request.push(b'\n');
     // A child that has died meanwhile closes the pipe; its status tells more than that.
-    let _ = time.spend(give.write_all(&request)).await?;
-    for _ in 0..=READS_MAX {
+    let _ = time.spend(stdin.write_all(&request)).await?;
+    let (mut given, mut read_bytes, mut given_bytes) = (Vec::new(), 0, 0);
+    for _ in 0..=LINES_MAX {
         let mut line = Vec::new();
         time.spend(said.read_until(b'\n', &mut line)).await?.map_err(failed("read answer of"))?;
         if line.last() != Some(&b'\n') {
-            let status = time.spend(child.wait()).await?.map_err(failed("wait for"))?;
-            if !status.success() {
-                let signal = status.signal().map(|signal| format!("signal {signal}"));
-                let status = signal.unwrap_or_else(|| status.to_string());
-                return Err(ObjectError::Child(Error::Died { status }));
-            }
+            died(child, &time).await?;
         }
         match serde_json::from_slice(&line).map_err(|error| ObjectError::Child(Error::Answer(error)))? {
-            Said::Done(answer) => return Ok(answer),
+            Said::Done(answer) => return Ok((answer, given)),
             Said::Refused(why) => return Err(ObjectError::Child(Error::Refused { why })),
+            Said::Limited(limit) => return Err(ObjectError::Child(Error::Limited { limit })),
             Said::Read { at, len } => {
                 let inside = at.checked_add(len).is_some_and(|end| end <= size_bytes);
                 if !inside || len > WINDOW_BYTES_MAX {
                     return Err(refused(format!("it asked for {len} bytes at byte {at} of {size_bytes}")));
                 }
+                read_bytes += len;
+                if read_bytes > READ_BYTES_MAX {
+                    return Err(refused(format!("it asked for more than {READ_BYTES_MAX} bytes")));
+                }
                 let range = time.stop(object.read(at, len)).await;
                 let range = range.map_err(|source| ObjectError::Read(readback::Error::Read { at, len, source }))?;
-                let _ = time.spend(give.write_all(&range)).await?;
+                let _ = time.spend(stdin.write_all(&range)).await?;
+            }
+            Said::Give { len } => {
+                given_bytes = len.saturating_add(given_bytes);
+                if given_bytes > GIVEN_BYTES_MAX || given.len() == GIVEN_MAX {
+                    return Err(refused(format!("it gave more than {GIVEN_MAX} things or {GIVEN_BYTES_MAX} bytes")));
+                }
+                let mut bytes = Vec::new();
+                let taken = time.spend((&mut said).take(len).read_to_end(&mut bytes)).await?;
+                taken.map_err(failed("read what was made by"))?;
+                if bytes.len() as u64 != len {
+                    died(child, &time).await?;
+                    return Err(refused(format!("it gave {} bytes instead of {len}", bytes.len())));
+                }
+                given.push(Bytes::from(bytes));
             }
         }
     }
-    Err(refused(format!("it asked for more than {READS_MAX} ranges")))
+    Err(refused(format!("it said more than {LINES_MAX} lines")))
+}
+
+/// What a child died of whose last word breaks off. One that ended well has said nonsense, which is read on.
+async fn died<R: std::error::Error + 'static>(child: &mut Child, time: &Time) -> Result<(), ObjectError<R>> {
+    let failed = |source| ObjectError::Child(Error::Start { operation: "wait for", source });
+    let status = time.spend(child.wait()).await?.map_err(failed)?;
+    if status.success() {
+        return Ok(());
+    }
+    if let Some(limit) = status.signal().and_then(Limit::of_signal) {
+        return Err(ObjectError::Child(Error::Limited { limit }));
+    }
+    let signal = status.signal().map(|signal| format!("signal {signal}"));
+    Err(ObjectError::Child(Error::Died { status: signal.unwrap_or_else(|| status.to_string()) }))
 }
 
 /// What it was given to read made it do what no sound file does.

@@ -13,7 +13,8 @@ pub use crate::secret::Secret;
 pub(crate) use load::library_path;
 pub use load::{Error, Sources, load};
 pub use sections::{
-    Cleanup, Endpoint, Engine, Limits, Live, Log, LogFormat, Mux, PayloadFormat, Queue, Retention, Slots, Webhook, Work,
+    Cleanup, Endpoint, Engine, Limits, Live, Log, LogFormat, Mux, PayloadFormat, Preview, Queue, Retention, Slots,
+    Webhook, Work,
 };
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -46,6 +47,8 @@ pub struct Config {
     pub retention: Retention,
     /// Making the result.
     pub mux: Mux,
+    /// Poster and animated preview.
+    pub preview: Preview,
     /// Telling the web app.
     pub webhook: Webhook,
     /// Timings of the job engine.
@@ -100,6 +103,7 @@ impl Config {
             ("limits.segment_duration", self.limits.segment_duration),
             ("bucket.look_min", self.bucket.look_min),
             ("live.silence_after", self.live.silence_after),
+            ("preview.time_limit", self.preview.time_limit),
             ("queue.heartbeat", self.queue.heartbeat),
             ("queue.poll", self.queue.poll),
         ] {
@@ -160,6 +164,13 @@ impl Config {
         }
         if self.mux.part_size.0 < 5 << 20 {
             return wrong("mux.part_size", "it must be at least 5 MiB, which S3 demands of every part but the last");
+        }
+        if !(64..=960).contains(&self.preview.side_max) {
+            return wrong("preview.side_max", "it must be from 64 to 960 pixels");
+        }
+        let least = media::ff::pictures::PREVIEW_BYTES_MIN as u64;
+        if !(least..=8 << 20).contains(&self.preview.size_max.0) {
+            return wrong("preview.size_max", "it must be from 400 kB, which every recording fits into, to 8 MiB");
         }
         if let Some(name) = self.work.queues.iter().find(|name| domain::job::Queue::parse(name).is_none()) {
             return wrong("work.queues", &format!("there is no queue {name:?}"));

@@ -288,6 +288,25 @@ pub enum PayloadFormat {
     Compatibility,
 }
 
+/// Poster and animated preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Preview {
+    /// Longest side of the animated preview in pixels.
+    pub side_max: u32,
+    /// Longest animated preview in bytes.
+    pub size_max: ByteSize,
+    /// Longest making of both, without what the store takes.
+    #[serde(with = "humantime_serde")]
+    pub time_limit: Duration,
+}
+
+impl Default for Preview {
+    fn default() -> Self {
+        Self { side_max: 480, size_max: ByteSize::kib(1400), time_limit: 2 * MINUTE }
+    }
+}
+
 /// Timings of the job engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

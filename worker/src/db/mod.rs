@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod events;
 pub mod listing;
 pub mod liveness;
+pub mod pictures;
 pub mod plans;
 pub mod playlists;
 pub mod recordings;

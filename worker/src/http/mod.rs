@@ -12,6 +12,7 @@ mod gate;
 pub mod health;
 mod hls;
 pub mod listen;
+mod pictures;
 mod problem;
 mod recordings;
 mod result;
@@ -147,6 +148,8 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playl
         .route("/api/recordings/{id}/segments/{track}/{name}", put(segments::put))
         .route("/hls/{id}/segments/{track}/{name}", get(hls::segment))
         .route("/media/{id}/result.mp4", get(result::get))
+        .route("/media/{id}/poster.jpg", get(pictures::poster))
+        .route("/media/{id}/preview.gif", get(pictures::preview))
         .route("/api/recordings/{id}/events", get(events::listen))
         .route("/watch/{id}", get(watch::page))
         .route("/watch/assets/{version}/{name}", get(watch::asset));

@@ -27,6 +27,7 @@ pub(crate) enum Code {
     NotFound,
     RecordingNotFound,
     ResultNotFound,
+    PictureNotFound,
     PlaylistNotReady,
     SegmentNotFound,
     MethodNotAllowed,
@@ -81,6 +82,12 @@ impl Code {
                 404,
                 "there is no published result",
                 "ask for the recording's state; its result appears when it is ready",
+            ),
+            Code::PictureNotFound => (
+                "picture-not-found",
+                404,
+                "there is no such picture",
+                "pictures are made soon after the result; a recording of sound alone has none",
             ),
             Code::PlaylistNotReady => (
                 "playlist-not-ready",

@@ -9,6 +9,7 @@ use crate::db::recordings::Served;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use domain::id::RecordingId;
 use domain::recording::State as RecordingState;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
@@ -27,32 +28,56 @@ pub(crate) async fn get(
         return Err(Problem::new(Code::RecordingDeleted).object(id));
     }
     let served = recording.result.ok_or_else(|| Problem::new(Code::ResultNotFound).object(&id))?;
-    let etag = etag(&served);
+    let tag = etag(&served);
+    let object = Object { key: &served.key, size_bytes: served.size_bytes, tag: &tag, kind: "video/mp4" };
+    give(&api, &object, &id, &method, &headers).await
+}
+
+/// An object that is published under one address for as long as its recording lives.
+pub(super) struct Object<'a> {
+    /// Where it lies in the store.
+    pub(super) key: &'a str,
+    /// Its length.
+    pub(super) size_bytes: u64,
+    /// Strong entity tag of these very bytes.
+    pub(super) tag: &'a str,
+    /// Media type.
+    pub(super) kind: &'static str,
+}
+
+/// Gives the object, a range of it, or the news that the client has it already.
+pub(super) async fn give(
+    api: &Api,
+    object: &Object<'_>,
+    id: &RecordingId,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let Object { key, size_bytes, tag, kind } = *object;
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::IF_NONE_MATCH).is_some_and(|known| names(known, &etag)) {
-        return Ok(head(StatusCode::NOT_MODIFIED, &etag));
+    if text(header::IF_NONE_MATCH).is_some_and(|known| names(known, tag)) {
+        return Ok(head(StatusCode::NOT_MODIFIED, tag));
     }
-    let size_bytes = served.size_bytes;
-    let (status, range) = part(&headers, Some(&etag), size_bytes).map_err(|problem| problem.object(&id))?;
-    let mut response = head(status, &etag);
+    let (status, range) = part(headers, Some(tag), size_bytes).map_err(|problem| problem.object(id))?;
+    let mut response = head(status, tag);
     let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     fields.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
     if status == StatusCode::PARTIAL_CONTENT {
         let text = format!("bytes {}-{}/{size_bytes}", range.start, range.end - 1);
         fields.insert(header::CONTENT_RANGE, HeaderValue::from_str(&text).expect("digits are a header's value"));
     }
     if method != Method::HEAD && !range.is_empty() {
-        *response.body_mut() = Body::from_stream(api.cx.store.stream(&served.key, range).await?);
+        *response.body_mut() = Body::from_stream(api.cx.store.stream(key, range).await?);
     }
     Ok(response)
 }
 
-fn head(status: StatusCode, etag: &str) -> Response {
+fn head(status: StatusCode, tag: &str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let fields = response.headers_mut();
-    fields.insert(header::ETAG, HeaderValue::from_str(etag).expect("hexadecimal digits are a header's value"));
+    fields.insert(header::ETAG, HeaderValue::from_str(tag).expect("hexadecimal digits are a header's value"));
     fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // A remux publishes other bytes under the same address: ask each time, by tag.
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

@@ -8,12 +8,13 @@ mod control;
 mod manifest_check;
 mod mux;
 mod noop;
+mod preview;
 mod sweep;
 mod upload;
 
 use crate::context::Context;
 use crate::db;
-use domain::job::{Cleanup, Control, Kind, ManifestCheck, Mux, Noop, Payload, Queue, Sweep, Upload};
+use domain::job::{Cleanup, Control, Kind, ManifestCheck, Mux, Noop, Payload, Preview, Queue, Sweep, Upload};
 use domain::retry::Fault;
 use queue::{JobCtx, JobError, Outcome, Runtime};
 use sea_orm::DatabaseTransaction;
@@ -42,7 +43,7 @@ macro_rules! jobs {
     };
 }
 
-jobs! { Cleanup, Control, ManifestCheck, Mux, Noop, Sweep, Upload }
+jobs! { Cleanup, Control, ManifestCheck, Mux, Noop, Preview, Sweep, Upload }
 
 /// The queues of `queues` on which jobs of `kind` are found: its own; `noop` is found on any.
 fn lanes(kind: Kind, queues: &[Queue]) -> impl Iterator<Item = Queue> {

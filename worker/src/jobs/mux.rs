@@ -12,7 +12,7 @@ use crate::db::recordings::{self, Advanced, From, Recording, Served};
 use crate::db::{self, plans};
 use crate::result::{self, Checked, Sink, Source};
 use domain::id::Sha256;
-use domain::job::{Cleanup, Mux, Queue};
+use domain::job::{Cleanup, Mux, Preview, Queue};
 use domain::key::Keys;
 use domain::mux::Plan;
 use domain::recording::{Cause, State};
@@ -294,6 +294,8 @@ async fn publish_once(
         let cleanup = Enqueue::of(&Cleanup { recording: id.clone(), version: plan.version })?;
         cleanup.owned_by(plan.owner.as_str()).after(cx.config.cleanup.grace).put(&tx).await?;
     }
+    let preview = Enqueue::of(&Preview { recording: id.clone(), version: plan.version })?;
+    preview.owned_by(plan.owner.as_str()).put(&tx).await?;
     tracing::info!(recording.id = %id, plan.version = plan.version, size_bytes, duration_ms, "result published");
-    end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Control]).await.map(Ok)
+    end_in(cx, ctx, tx, Outcome::Completed, &[Queue::Control, Queue::Preview]).await.map(Ok)
 }

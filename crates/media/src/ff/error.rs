@@ -127,6 +127,14 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The library could not get the memory it wanted.
+    pub fn is_out_of_memory(&self) -> bool {
+        let (Error::Ffmpeg { source, .. } | Error::Corrupt { source: Some(source), .. }) = self else { return false };
+        source.code == ffmpeg_next::Error::Other { errno: ffmpeg_next::util::error::ENOMEM }
+    }
+}
+
 /// Names operation and object of an FFmpeg error.
 pub(super) trait During<T> {
     fn during(self, operation: &'static str, object: impl ToString) -> Result<T, Error>;

@@ -17,6 +17,7 @@ use super::Error;
 use super::error::Failure;
 use super::input::Input;
 use ffmpeg_next::media;
+use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
 use std::path::Path;
 use take::Lens;
@@ -36,7 +37,7 @@ const STEPS: [(u32, usize); 5] = [(480, 24), (400, 20), (320, 16), (240, 12), (1
 pub const PREVIEW_BYTES_MIN: usize = 400_000;
 
 /// How large pictures may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Poster: width in pixels.
     pub poster_width: u32,
