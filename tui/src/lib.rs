@@ -1,5 +1,6 @@
 //! Lets a person watch and steer: everything of the console but the binary's few lines, so that tests reach it.
 
+pub mod app;
 pub mod keys;
 pub mod source;
 pub mod units;
