@@ -89,9 +89,9 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> String {
     lines.join("\n")
 }
 
-/// Text from a row or a file must not steer the terminal: control characters become spaces.
+/// Text from a row or a file must not steer the terminal: what would is marked.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    domain::clean::clean(text).into_owned()
 }
 
 /// `-` for nothing.
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn table_aligns_and_disarms_what_would_steer_the_terminal() {
         let rows = vec![["a".to_owned(), "long cell".to_owned()], ["bb\u{1b}[2J".to_owned(), "x".to_owned()]];
-        assert_eq!(table(["ID", "WHAT"], rows), "ID      WHAT\na       long cell\nbb [2J  x\n");
+        assert_eq!(table(["ID", "WHAT"], rows), "ID      WHAT\na       long cell\nbb␛[2J  x\n");
         assert_eq!(table(["ID"], vec![]), "none");
     }
 

@@ -3,12 +3,13 @@
 use super::connect;
 use super::exit::{Exit, Failure};
 use super::output::{self, Output};
-use ::queue::read::{self, Filter as Jobs, JobRow, Which};
+use ::queue::read::{self, JobRow};
 use ::worker::config::Config;
 use ::worker::db::recordings::{self, Filter, Recording};
 use ::worker::db::segments::{self, TrackSummary};
 use ::worker::db::{events, settings};
 use chrono::{DateTime, Utc};
+use domain::filter::{self, Pattern, Test};
 use domain::id::{OwnerId, RecordingId};
 use domain::mux::Gap;
 use domain::recording::State;
@@ -211,9 +212,8 @@ impl From<TrackSummary> for Track {
 async fn show(db: &DatabaseConnection, id: &RecordingId, out: Output) -> anyhow::Result<Exit> {
     let recording = get(db, id).await?;
     let tracks = segments::summaries(db, id).await?;
-    let about = |which| Jobs { which, subject: Some(id.to_string()), ..Jobs::default() };
-    let mut jobs = read::list_jobs(db, &about(Which::Live), None, SHOWN_MAX).await?.rows;
-    jobs.extend(read::list_jobs(db, &about(Which::Ended), None, SHOWN_MAX).await?.rows);
+    let about = filter::Filter::of([Test::Recording(Pattern::Exact(id.to_string()))]);
+    let jobs = read::list_jobs(db, &about, None, SHOWN_MAX).await?.rows;
     let events = events::list(db, id, 0, SHOWN_MAX).await?;
     let view = View {
         row: Row::of(&recording),

@@ -2,7 +2,7 @@
 
 use super::extract::{Id, Json, Query};
 use super::problem::{Code, Problem};
-use super::{Api, access};
+use super::{Api, access, pictures};
 use crate::auth::{Scope, Token};
 use crate::bucket;
 use crate::db::recordings::{Created, Filter, New, Recording, Served};
@@ -146,6 +146,7 @@ pub(crate) async fn look(api: &Api, id: &RecordingId) -> Result<Value, Problem> 
     let job = job(api, id).await?;
     let recorder = liveness::doing(&api.cx.db, id).await?;
     let mut answer = summary(api, &recording);
+    answer.extend(pictures::told(api, id).await?);
     answer.insert("tracks".to_owned(), tracks);
     answer.insert("job".to_owned(), job);
     answer.insert("gaps".to_owned(), json!(recording.gaps));
@@ -206,8 +207,11 @@ async fn tracks(api: &Api, recording: &Recording) -> Result<Value, Problem> {
 
 /// The job that moves the recording on: a running one, else the one that is due first.
 async fn job(api: &Api, id: &RecordingId) -> Result<Value, Problem> {
-    use queue::read::{Filter, Which, list_jobs, show_job};
-    let filter = Filter { which: Which::Live, subject: Some(id.to_string()), ..Filter::default() };
+    use domain::filter::{Filter, Pattern, Test};
+    use domain::standing::Standing;
+    use queue::read::{list_jobs, show_job};
+    let subject = Pattern::Exact(id.to_string());
+    let filter = Filter::of([Test::Recording(subject), Test::Standing(Standing::LIVE.to_vec())]);
     let page = list_jobs(&api.cx.db, &filter, None, 20).await?;
     let running = page.rows.iter().find(|row| row.state == "running");
     let Some(row) = running.or(page.rows.first()) else { return Ok(Value::Null) };

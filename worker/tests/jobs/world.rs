@@ -3,6 +3,7 @@
 use crate::support::site::migrated;
 use crate::support::{PATIENCE, Set, wait};
 use domain::completeness::{Declaration, Last};
+use domain::filter::{Filter, List};
 use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::job::{Kind, Queue};
 use domain::mux::Plan;
@@ -10,7 +11,7 @@ use domain::recording::{Policy, Source, State};
 use domain::segment::{Name, Track};
 use postgres::testing::TestDb;
 use queue::operate::By;
-use queue::read::{Filter, JobRow, Which, list_jobs};
+use queue::read::{JobRow, list_jobs};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement, Value};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -164,9 +165,8 @@ impl World {
 
     /// Jobs of a kind about a recording, live or ended.
     pub async fn jobs(&self, id: &RecordingId, kind: Kind, which: &str) -> Vec<JobRow> {
-        let which = Which::parse(which).unwrap();
-        let (kind, subject) = (Some(kind.as_str().to_owned()), Some(id.to_string()));
-        let filter = Filter { which, queue: None, kind, subject };
+        let text = format!("state:{which} kind:{} rec:{id}", kind.as_str());
+        let filter = Filter::parse(&text, List::Jobs).unwrap();
         list_jobs(&self.db, &filter, None, 100).await.unwrap().rows
     }
 

@@ -1,57 +1,19 @@
-//! Pages of jobs: live ones by due time, finished ones newest first.
+//! Pages of jobs: live ones by due time, then ended ones, newest first.
 
+use super::narrow::{Driven, Query, Table, WINDOW, rest};
 use super::{Error, reading};
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use domain::filter::{Filter, Pattern};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
 use uuid::Uuid;
-
-/// Which jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Which {
-    /// Still to be run, or running.
-    #[default]
-    Live,
-    /// In this live state only: 0 pending, 1 scheduled, 2 available, 3 running, 4 retryable.
-    State(i16),
-    /// Ended.
-    Ended,
-    /// Ended with this outcome only: 0 completed, 1 discarded, 2 cancelled, 3 superseded.
-    Outcome(i16),
-}
-
-const STATES: [&str; 5] = ["pending", "scheduled", "available", "running", "retryable"];
-const OUTCOMES: [&str; 4] = ["completed", "discarded", "cancelled", "superseded"];
-
-impl Which {
-    /// Reads the word of a state or an outcome, or `live` or `ended`.
-    pub fn parse(word: &str) -> Option<Which> {
-        let index = |words: &[&str]| words.iter().position(|w| *w == word).and_then(|at| i16::try_from(at).ok());
-        match word {
-            "live" => Some(Which::Live),
-            "ended" => Some(Which::Ended),
-            _ => index(&STATES).map(Which::State).or_else(|| index(&OUTCOMES).map(Which::Outcome)),
-        }
-    }
-}
-
-/// Narrows a list down.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Live or ended, or one state or outcome.
-    pub which: Which,
-    /// Of this queue.
-    pub queue: Option<String>,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// About this subject.
-    pub subject: Option<String>,
-}
 
 /// Where the next page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Cursor {
-    /// Sort value of the last row: due time of a live job, end of a finished one.
+    /// The last row was a live job; else an ended one.
+    pub live: bool,
+    /// Its sort value: due time of a live job, end of an ended one.
     pub at: DateTime<Utc>,
     /// Its id, which breaks ties.
     pub id: Uuid,
@@ -105,14 +67,17 @@ pub struct Page {
     pub rows: Vec<JobRow>,
     /// Where the next one begins; none after the last.
     pub next: Option<Cursor>,
+    /// Terms without an index were tried on at most so many rows of each list and state; none when every term has one.
+    pub window: Option<u32>,
 }
 
 /// Longest page.
-const LIMIT_MAX: u32 = 600;
+pub const LIMIT_MAX: u32 = 600;
 /// Windows of the archive tried for one page, in days: plain bounds let the planner leave partitions out.
 const WINDOWS_DAYS: [i32; 4] = [1, 4, 30, 400];
 
-/// One page of jobs, after the cursor.
+/// One page of jobs, after the cursor: two keyset reads, one after the other, since a union of both tables would be sorted
+/// as a whole before it is cut.
 ///
 /// # Errors
 /// The database did not answer.
@@ -123,129 +88,173 @@ pub async fn list_jobs<C: ConnectionTrait>(
     limit: u32,
 ) -> Result<Page, Error> {
     let limit = limit.clamp(1, LIMIT_MAX);
+    let standings = filter.standings();
     let mut rows = Vec::new();
-    match filter.which {
-        Which::Live | Which::State(_) => rows = live(filter, after, limit).all_on(db).await?,
-        Which::Ended | Which::Outcome(_) => {
-            for days in WINDOWS_DAYS {
-                rows = ended(filter, after, limit, days).all_on(db).await?;
-                if rows.len() >= limit as usize {
-                    break;
-                }
-            }
-        }
+    let live = standings.iter().any(|standing| standing.is_live());
+    if live && after.is_none_or(|cursor| cursor.live) {
+        rows = live_page(filter, after, limit).all::<JobRow>(db).await.map_err(reading("jobs"))?;
     }
-    let full = rows.len() >= limit as usize;
-    let last = rows.last().filter(|_| full);
-    let next = last.map(|row| Cursor { at: row.finished_at.unwrap_or(row.run_at), id: row.id });
-    Ok(Page { rows, next })
+    let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
+    if left > 0 && standings.iter().any(|standing| !standing.is_live()) {
+        rows.extend(ended_pages(db, filter, after.filter(|cursor| !cursor.live), left).await?);
+    }
+    let last = rows.last().filter(|_| rows.len() >= limit as usize);
+    let next = last.map(|row| Cursor {
+        live: row.finished_at.is_none(),
+        at: row.finished_at.unwrap_or(row.run_at),
+        id: row.id,
+    });
+    Ok(Page { rows, next, window: Some(WINDOW).filter(|_| is_windowed(filter)) })
 }
 
-/// A query being put together; only conditions that are asked for are in it, so that each finds its index.
-struct Query {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Query {
-    fn value(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("${}", self.values.len())
-    }
-
-    fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            let parameter = self.value(value);
-            self.sql.push_str(&format!(" AND {condition} = {parameter}"));
+async fn ended_pages<C: ConnectionTrait>(
+    db: &C,
+    filter: &Filter,
+    after: Option<Cursor>,
+    limit: u32,
+) -> Result<Vec<JobRow>, Error> {
+    let mut rows = Vec::new();
+    for days in WINDOWS_DAYS {
+        rows = ended_page(filter, after, limit, days).all::<JobRow>(db).await.map_err(reading("jobs"))?;
+        if rows.len() >= limit as usize {
+            break;
         }
     }
-
-    async fn all_on<C: ConnectionTrait>(self, db: &C) -> Result<Vec<JobRow>, Error> {
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, self.sql, self.values);
-        JobRow::find_by_statement(statement).all(db).await.map_err(reading("jobs"))
-    }
+    Ok(rows)
 }
 
 const LIVE_COLUMNS: &str = "job.id, job.queue, job.kind, queue.state_word(job.state) AS state, job.subject, job.owner_id, \
     job.attempt, job.max_attempts, job.crashes, job.snoozes, job.run_at, job.started_at, NULL::timestamptz AS finished_at, \
     job.worker_id, NULL::text AS reason, job.error_class, left(job.error, 120) AS error, job.created_at";
 
+/// Numbers of the standings of one table, as a list.
+fn numbers(filter: &Filter, live: bool) -> String {
+    let standings = filter.standings().into_iter().filter(|standing| standing.is_live() == live);
+    standings.map(|standing| standing.number().to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// `from`, read to its window first where conditions are left that its order does not help.
+fn windowed(from: String, order: &str, rest: &str) -> String {
+    if rest.is_empty() {
+        return from;
+    }
+    format!("FROM (SELECT job.* {from} ORDER BY {order} LIMIT {WINDOW}) AS job WHERE true{rest}")
+}
+
 /// One short read per cell of queue and state, merged: a list over all cells must not sort all of their rows.
-fn live(filter: &Filter, after: Option<Cursor>, limit: u32) -> Query {
-    let mut query = Query { sql: String::new(), values: Vec::new() };
-    let (at, id) = after.map_or((DateTime::<Utc>::MIN_UTC, Uuid::nil()), |cursor| (cursor.at, cursor.id));
-    let at =
-        if after.is_some() { format!("{}::timestamptz", query.value(at)) } else { "'-infinity'::timestamptz".into() };
-    let (id, limit) = (query.value(id), query.value(i64::from(limit)));
-    if let Some(subject) = &filter.subject {
-        let subject = query.value(subject.clone());
-        query.sql = format!(
-            "SELECT {LIVE_COLUMNS} FROM queue.job AS job WHERE job.subject = {subject} AND (job.run_at, job.id) > ({at}, {id})"
-        );
-        narrow_live(&mut query, filter);
-        query.and("job.queue", filter.queue.clone());
-        query.sql.push_str(&format!(" ORDER BY job.run_at, job.id LIMIT {limit}"));
-        return query;
-    }
-    let queues = match &filter.queue {
-        Some(queue) => format!("SELECT {}::text AS queue", query.value(queue.clone())),
-        None => "SELECT q.name AS queue FROM queue.queue AS q".to_owned(),
-    };
-    // A range even of one state: a plain number lets the planner take the index of what is due in every queue.
-    let (from, to) = match filter.which {
-        Which::State(state) => (state, state),
-        _ => (0, 4),
-    };
-    let (from, to) = (query.value(i32::from(from)), query.value(i32::from(to)));
-    let states = format!("SELECT s::int2 AS state FROM generate_series({from}, {to}) AS s");
-    query.sql = format!(
-        "SELECT page.* FROM ({queues}) AS q CROSS JOIN ({states}) AS s CROSS JOIN LATERAL (SELECT {LIVE_COLUMNS} \
-         FROM queue.job AS job WHERE job.queue = q.queue AND job.state = s.state AND (job.run_at, job.id) > ({at}, {id})"
-    );
-    query.and("job.kind", filter.kind.clone());
-    query.sql.push_str(&format!(
-        " ORDER BY job.run_at, job.id LIMIT {limit}) AS page ORDER BY page.run_at, page.id LIMIT {limit}"
-    ));
-    query
-}
-
-fn narrow_live(query: &mut Query, filter: &Filter) {
-    query.and("job.kind", filter.kind.clone());
-    if let Which::State(state) = filter.which {
-        query.and("job.state", Some(state));
-    }
-}
-
-fn ended(filter: &Filter, after: Option<Cursor>, limit: u32, days: i32) -> Query {
-    let mut query = Query {
-        sql:
-            "SELECT job.id, job.queue, job.kind, queue.outcome_word(job.outcome) AS state, job.subject, job.owner_id, \
-            job.attempt, job.max_attempts, job.crashes, job.snoozes, job.run_at, job.started_at, job.finished_at, \
-            job.worker_id, job.reason, job.error_class, left(job.error, 120) AS error, job.created_at \
-            FROM queue.job_archive AS job WHERE "
-                .to_owned(),
-        values: Vec::new(),
-    };
-    let end = match after {
-        Some(cursor) => {
-            let (at, id) = (query.value(cursor.at), query.value(cursor.id));
-            query.sql.push_str(&format!("(job.finished_at, job.id) < ({at}, {id}) AND job.finished_at <= {at}"));
-            at
-        }
-        None => {
-            query.sql.push_str("job.finished_at <= now()");
-            "now()".to_owned()
-        }
-    };
-    let days = query.value(days);
-    query.sql.push_str(&format!(" AND job.finished_at > {end} - {days} * interval '1 day'"));
-    query.and("job.queue", filter.queue.clone());
-    query.and("job.kind", filter.kind.clone());
-    query.and("job.subject", filter.subject.clone());
-    if let Which::Outcome(outcome) = filter.which {
-        query.and("job.outcome", Some(outcome));
+fn live_page(filter: &Filter, after: Option<Cursor>, limit: u32) -> Query {
+    let mut query = Query::default();
+    let mut after_cursor = String::new();
+    if let Some(Cursor { at, id, .. }) = after {
+        let (at, id) = (query.value(at), query.value(id));
+        after_cursor = format!(" AND (job.run_at, job.id) > ({at}, {id})");
     }
     let limit = query.value(i64::from(limit));
-    query.sql.push_str(&format!(" ORDER BY job.finished_at DESC, job.id DESC LIMIT {limit}"));
+    let states = query.value(numbers(filter, true));
+    if let Some(pattern) = filter.recording() {
+        let subject = query.subject(pattern);
+        let rest = rest(&mut query, filter, Table::Live, Driven { queue: false, subject: true });
+        // A recording has a few live jobs, a beginning of ids may have all of them.
+        let bound = match pattern {
+            Pattern::Exact(_) => format!("queue.job AS job WHERE {subject}"),
+            Pattern::Prefix(_) => {
+                format!(
+                    "(SELECT * FROM queue.job AS job WHERE {subject} ORDER BY job.subject, job.id LIMIT {WINDOW}) AS job WHERE true"
+                )
+            }
+        };
+        query.sql = format!(
+            "SELECT {LIVE_COLUMNS} FROM {bound} AND job.state = ANY (string_to_array({states}, ',')::int2[]){after_cursor}{rest} \
+             ORDER BY job.run_at, job.id LIMIT {limit}"
+        );
+        return query;
+    }
+    let queues = match filter.queue() {
+        Some(queue) => format!("SELECT {}::text AS queue", query.value(queue.to_owned())),
+        None => "SELECT q.name AS queue FROM queue.queue AS q".to_owned(),
+    };
+    // States from a row: a plain number lets the planner take the index of what is due in every queue.
+    let states = format!("SELECT s AS state FROM unnest(string_to_array({states}, ',')::int2[]) AS s");
+    let rest = rest(&mut query, filter, Table::Live, Driven { queue: true, subject: false });
+    let cell = format!("FROM queue.job AS job WHERE job.queue = q.queue AND job.state = s.state{after_cursor}");
+    let cell = windowed(cell, "job.run_at, job.id", &rest);
+    query.sql = format!(
+        "SELECT page.* FROM ({queues}) AS q CROSS JOIN ({states}) AS s CROSS JOIN LATERAL (SELECT {LIVE_COLUMNS} {cell} \
+         ORDER BY job.run_at, job.id LIMIT {limit}) AS page ORDER BY page.run_at, page.id LIMIT {limit}"
+    );
     query
+}
+
+const ENDED_COLUMNS: &str = "job.id, job.queue, job.kind, queue.outcome_word(job.outcome) AS state, job.subject, job.owner_id, \
+    job.attempt, job.max_attempts, job.crashes, job.snoozes, job.run_at, job.started_at, job.finished_at, \
+    job.worker_id, job.reason, job.error_class, left(job.error, 120) AS error, job.created_at";
+
+/// One read along the index of the recording, of the queue, of each outcome, or of all by their end.
+fn ended_page(filter: &Filter, after: Option<Cursor>, limit: u32, days: i32) -> Query {
+    let mut query = Query::default();
+    let span = match after {
+        Some(Cursor { at, id, .. }) => {
+            let (at, id, days) = (query.value(at), query.value(id), query.value(days));
+            format!(
+                "(job.finished_at, job.id) < ({at}, {id}) AND job.finished_at <= {at} \
+                 AND job.finished_at > {at} - {days} * interval '1 day'"
+            )
+        }
+        None => {
+            let days = query.value(days);
+            format!("job.finished_at <= now() AND job.finished_at > now() - {days} * interval '1 day'")
+        }
+    };
+    let limit = query.value(i64::from(limit));
+    let all = numbers(filter, false) == "0,1,2,3";
+    if let Some(pattern) = filter.recording() {
+        ended_of_recording(&mut query, filter, pattern, &span, all);
+    } else if all {
+        let queue = filter.queue().map(|queue| query.value(queue.to_owned()));
+        let queue = queue.map_or_else(String::new, |queue| format!(" AND job.queue = {queue}"));
+        let rest = rest(&mut query, filter, Table::Ended, Driven { queue: true, subject: false });
+        let from = windowed(format!("FROM queue.job_archive AS job WHERE {span}{queue}"), NEWEST, &rest);
+        query.sql = format!("SELECT {ENDED_COLUMNS} {from}");
+    } else {
+        // Of some outcomes there are few, of a queue there are many: the outcomes are looked up.
+        let outcomes = query.value(numbers(filter, false));
+        let rest = rest(&mut query, filter, Table::Ended, Driven::default());
+        let from = format!("FROM queue.job_archive AS job WHERE job.outcome = o.outcome AND {span}");
+        let from = windowed(from, NEWEST, &rest);
+        query.sql = format!(
+            "SELECT job.* FROM unnest(string_to_array({outcomes}, ',')::int2[]) AS o (outcome) CROSS JOIN LATERAL \
+             (SELECT {ENDED_COLUMNS} {from} ORDER BY {NEWEST} LIMIT {limit}) AS job"
+        );
+    }
+    query.sql.push_str(&format!(" ORDER BY {NEWEST} LIMIT {limit}"));
+    query
+}
+
+const NEWEST: &str = "job.finished_at DESC, job.id DESC";
+
+fn ended_of_recording(query: &mut Query, filter: &Filter, pattern: &Pattern, span: &str, all: bool) {
+    let subject = query.subject(pattern);
+    let mut left = rest(query, filter, Table::Ended, Driven { queue: false, subject: true });
+    if !all {
+        let outcomes = query.value(numbers(filter, false));
+        left.push_str(&format!(" AND job.outcome = ANY (string_to_array({outcomes}, ',')::int2[])"));
+    }
+    let from = format!("FROM queue.job_archive AS job WHERE {subject} AND {span}");
+    query.sql = match pattern {
+        Pattern::Exact(_) => format!("SELECT {ENDED_COLUMNS} {from}{left}"),
+        // A beginning does not lie in the order of the end: it is read to the window and sorted.
+        Pattern::Prefix(_) => {
+            format!("SELECT {ENDED_COLUMNS} FROM (SELECT job.* {from} LIMIT {WINDOW}) AS job WHERE true{left}")
+        }
+    };
+}
+
+/// Whether some term is tried on the window only.
+fn is_windowed(filter: &Filter) -> bool {
+    let begins = matches!(filter.recording(), Some(Pattern::Prefix(_)));
+    let whole = matches!(filter.recording(), Some(Pattern::Exact(_)));
+    let ended = numbers(filter, false);
+    let outcomes = !ended.is_empty() && ended != "0,1,2,3";
+    let driven = Driven { queue: !outcomes, subject: false };
+    !whole && (begins || !rest(&mut Query::default(), filter, Table::Ended, driven).is_empty())
 }

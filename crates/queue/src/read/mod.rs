@@ -6,13 +6,15 @@ mod follow;
 mod jobs;
 mod live;
 mod load;
+mod narrow;
 mod show;
 mod status;
 
 pub use follow::{AttemptRow, Follow};
-pub use jobs::{Cursor, Filter, JobRow, Page, Which, list_jobs};
+pub use jobs::{Cursor, JobRow, LIMIT_MAX, Page, list_jobs};
 pub use live::{LiveJob, last_ended, live_jobs};
 pub use load::{LOAD, QueueGauges, gauges, load, load_sql};
+pub use narrow::WINDOW;
 pub use show::{JobView, ProgressRow, show_job};
 pub use status::{COUNT_MAX, QueueRow, WorkerRow, queues, workers};
 

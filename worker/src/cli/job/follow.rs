@@ -2,7 +2,7 @@
 
 use super::{no_job, show};
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, printable};
 use ::queue::read::{self, AttemptRow, Follow, JobView};
 use sea_orm::DatabaseConnection;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn line(job: &JobView) -> String {
     let mut words = vec![format!("{} {}, attempt {}", row.kind, row.state, row.attempt)];
     words.extend(job.progress.as_ref().map(show::progress));
     words.extend(row.reason.clone().or_else(|| row.error.clone()));
-    words.join(": ")
+    printable(&words.join(": "))
 }
 
 /// Tells every attempt that ends, until nobody wants to know any more.

@@ -9,10 +9,12 @@ use super::exit::{Exit, Failure};
 use super::output::{self, Output};
 use super::steer::{self, Outcome};
 use ::queue::operate::{self, Answer, By};
-use ::queue::read::{self, Cursor, Filter, JobRow, Page, Which};
+use ::queue::read::{self, Cursor, JobRow, Page};
 use ::worker::config::Config;
 use ::worker::db::settings;
 use chrono::{DateTime, SecondsFormat, Utc};
+use domain::filter::{self, Filter, Test};
+use domain::standing::Standing;
 use sea_orm::DatabaseConnection;
 use std::time::Duration;
 use uuid::Uuid;
@@ -22,7 +24,7 @@ use uuid::Uuid;
 pub(crate) enum Command {
     /// List jobs: live ones by due time, or ended ones, newest first.
     #[command(
-        after_help = "Examples:\n  spool job ls\n  spool job ls --state discarded --kind mux\n  spool job ls --recording r1 --state ended"
+        after_help = "Examples:\n  spool job ls\n  spool job ls state:discarded kind:mux 'err:\"Slow Down\"'\n  spool job ls --recording r1 --state ended"
     )]
     Ls(List),
     /// Show one job with its attempts.
@@ -69,17 +71,21 @@ pub(crate) struct Chosen {
 /// Which jobs are listed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    /// live, ended, or one state or outcome: scheduled, available, running, retryable, completed, discarded, cancelled,
-    /// superseded.
-    #[arg(long, default_value = "live", value_parser = which)]
-    state: Which,
+    /// Terms that must all hold, as in the console: state:, queue:, kind:, rec:, owner:, err:, attempt:, age:, worker:. A
+    /// minus before one turns it around; put -- before the first such term.
+    #[arg(value_name = "TERM")]
+    filter: Vec<String>,
+    /// live, ended, or states and outcomes: scheduled, available, running, retryable, completed, discarded, cancelled,
+    /// superseded. Live ones unless a term says otherwise.
+    #[arg(long)]
+    state: Option<String>,
     /// Of this queue.
     #[arg(long)]
     queue: Option<String>,
     /// Of this kind.
     #[arg(long)]
     kind: Option<String>,
-    /// About this recording.
+    /// About this recording, or all whose ids begin so when a * is at the end.
     #[arg(long)]
     recording: Option<String>,
     /// At most so many.
@@ -90,14 +96,29 @@ pub(crate) struct List {
     after: Option<Cursor>,
 }
 
-fn which(word: &str) -> Result<Which, String> {
-    Which::parse(word).ok_or_else(|| "no such state or outcome".to_owned())
+impl List {
+    /// Every term, those of the options last; only live jobs where nothing else is said.
+    fn filter(&self) -> Result<Filter, Failure> {
+        let options = [("state", &self.state), ("queue", &self.queue), ("kind", &self.kind), ("rec", &self.recording)];
+        let options = options.into_iter().filter_map(|(word, value)| Some(format!("{word}:{}", value.as_ref()?)));
+        let text = self.filter.iter().cloned().chain(options).collect::<Vec<_>>().join(" ");
+        let filter = Filter::parse(&text, filter::List::Jobs);
+        let mut filter = filter.map_err(|refusal| Failure::usage(format!("filter {text:?}: {refusal}")))?;
+        if !filter.terms.iter().any(|term| matches!(term.test, Test::Standing(_))) {
+            filter.terms.extend(Filter::of([Test::Standing(Standing::LIVE.to_vec())]).terms);
+        }
+        Ok(filter)
+    }
 }
 
 fn cursor(text: &str) -> Result<Cursor, String> {
-    let (at, id) = text.split_once(',').ok_or("it must be a time and an id, parted by a comma")?;
+    let (place, id) = text.split_once(',').ok_or("it must be a time and an id, parted by a comma")?;
+    let (live, at) = match place.strip_prefix("live:") {
+        Some(at) => (true, at),
+        None => (false, place),
+    };
     let at = DateTime::parse_from_rfc3339(at).map_err(|error| error.to_string())?;
-    Ok(Cursor { at: at.to_utc(), id: id.parse().map_err(|error| format!("{error}"))? })
+    Ok(Cursor { live, at: at.to_utc(), id: id.parse().map_err(|error| format!("{error}"))? })
 }
 
 /// Carries it out.
@@ -141,8 +162,7 @@ async fn each(
 }
 
 async fn ls(db: &DatabaseConnection, list: List, out: Output) -> anyhow::Result<Exit> {
-    let filter = Filter { which: list.state, queue: list.queue, kind: list.kind, subject: list.recording };
-    let page = read::list_jobs(db, &filter, list.after, list.limit).await?;
+    let page = read::list_jobs(db, &list.filter()?, list.after, list.limit).await?;
     let now = settings::now(db).await?;
     out.answer(&page, |page| table(page, now))?;
     Ok(Exit::Ok)
@@ -162,8 +182,12 @@ fn table(page: &Page, now: DateTime<Utc>) -> String {
     };
     let headers = ["JOB", "KIND", "STATE", "ATTEMPT", "WHEN", "RECORDING", "WHY"];
     let mut text = output::table(headers, page.rows.iter().map(row).collect());
-    if let Some(Cursor { at, id }) = page.next {
-        text += &format!("more: --after {},{id}\n", at.to_rfc3339_opts(SecondsFormat::Micros, true));
+    if let Some(Cursor { live, at, id }) = page.next {
+        let live = if live { "live:" } else { "" };
+        text += &format!("more: --after {live}{},{id}\n", at.to_rfc3339_opts(SecondsFormat::Micros, true));
+    }
+    if let Some(window) = page.window {
+        text += &format!("terms without an index were tried on the next {window} rows of each list\n");
     }
     text
 }
@@ -191,9 +215,12 @@ mod tests {
     #[test]
     fn cursor_reads_what_a_list_gives() {
         let id = Uuid::from_u128(7);
-        let text = format!("2026-01-02T03:04:05.678901Z,{id}");
-        let cursor = cursor(&text).unwrap();
-        assert_eq!(format!("{},{}", cursor.at.to_rfc3339_opts(SecondsFormat::Micros, true), cursor.id), text);
+        for (live, place) in [(true, "live:"), (false, "")] {
+            let text = format!("{place}2026-01-02T03:04:05.678901Z,{id}");
+            let cursor = cursor(&text).unwrap();
+            let at = cursor.at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            assert_eq!((format!("{place}{at},{}", cursor.id), cursor.live), (text, live));
+        }
         for text in ["", "now", "now,x", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z,x"] {
             assert!(super::cursor(text).is_err(), "{text}");
         }
