@@ -176,8 +176,12 @@ impl Filter {
     /// At least one term is answered by an index, so that the others are tried on a stated number of rows and not on all.
     /// A text alone is looked for within the newest rows, which is said beside the list.
     fn is_answerable(&self, list: List) -> Result<(), Refusal> {
-        let indexed =
-            |term: &Term| !term.negated && (term.test.is_indexed(list) || matches!(term.test, Test::Error(_)));
+        // All states but some are a list of states too.
+        let indexed = |term: &Term| match term.test {
+            Test::Standing(_) | Test::State(_) => true,
+            Test::Error(_) => !term.negated,
+            _ => !term.negated && term.test.is_indexed(list),
+        };
         let Some(first) = self.terms.first().filter(|_| !self.terms.iter().any(indexed)) else { return Ok(()) };
         let minus = if first.negated { "-" } else { "" };
         let beside = match list {

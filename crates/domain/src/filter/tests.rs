@@ -93,7 +93,7 @@ fn what_is_typed_is_printed_in_one_way_or_refused_with_the_reason() {
         age:>1d -> 0: age: only narrows a list down; put state:, owner: or rec: beside it
         err:gone -> err:gone
         state:running -> 0: there is no state "running"; there are live, finalizing, ready, failed, archived, cancelled, deleted
-        -state:ready -> 0: -state: only narrows a list down; put state:, owner: or rec: beside it
+        -state:ready -> -state:ready
         owner:a b -> owner:a rec:b*
     "#]].assert_eq(&said(List::Recordings, &texts));
 }

@@ -146,7 +146,7 @@ async fn look_at_everything(db: &sea_orm::DatabaseConnection, known: &str, full_
         "state:ended rec:r77",
         "state:ended rec:r77*",
         "state:discarded queue:control kind:say",
-        "-state:completed attempt:>=1",
+        "state:ended attempt:>=1 -worker:x",
     ] {
         let filter = jobs(text);
         let begun = rows_read(db).await;
