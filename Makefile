@@ -51,7 +51,7 @@ browser: ## the player in a real browser, everything that happens to viewers
 	@scripts/setup.sh test
 	@scripts/test.sh --ignore-default-filter -E 'binary(browser)'
 
-check: ## format, lints, documentation, house rules, licences, scripts
+check: ## format, lints, documentation, house rules, licences, scripts, chart
 	@scripts/setup.sh test
 	@scripts/check.sh
 
@@ -60,10 +60,15 @@ fix: ## repair what can be repaired without thinking
 	@$(CARGO) clippy --locked --workspace --all-targets --fix --allow-dirty --allow-staged
 	@$(CARGO) fmt --all
 	@scripts/player.sh check
+	@scripts/chart.sh write
+
+chart: ## the Helm chart: lint, render, schemas of Kubernetes 1.27 to 1.37, settings
+	@scripts/setup.sh test
+	@scripts/chart.sh
 
 player: ## hold the player's copy of hls.js against its npm package
 	@scripts/player.sh fetch
 
 # Named already so that nobody takes their absence for success.
-bench chart security soak:
+bench security soak:
 	@echo "make $@ is not there yet; 'make help' lists what is" >&2; exit 1

@@ -28,6 +28,11 @@ The pools that run, as JSON: name → its values over workers.defaults, and with
 {{- toJson $pools -}}
 {{- end -}}
 
+{{/* Some pool follows the load. */}}
+{{- define "spool.isScaled" -}}
+{{- range include "spool.pools" . | fromJson }}{{ if eq .autoscaling.mode "keda-postgresql" }}true{{ end }}{{ end -}}
+{{- end -}}
+
 {{/*
 How much there is to do for a pool: what runs, and what could run now. The very text of `queue::read::load_sql`, to which a
 test holds it; what it counts, and why it is written like this, is told there. Nothing is counted beyond what the most pods
