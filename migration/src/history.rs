@@ -10,7 +10,14 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(CREATE), Box::new(BUCKET), Box::new(PLAYLIST), Box::new(PICTURE), Box::new(WEBHOOK)]
+        vec![
+            Box::new(CREATE),
+            Box::new(BUCKET),
+            Box::new(PLAYLIST),
+            Box::new(PICTURE),
+            Box::new(WEBHOOK),
+            Box::new(CONSOLE),
+        ]
     }
 
     fn migration_table_name() -> DynIden {
@@ -68,6 +75,12 @@ const WEBHOOK: Step = Step {
     name: "m20261122_5_deliver_events",
     up: &[include_str!("webhook.sql")],
     down: include_str!("webhook_down.sql"),
+};
+
+const CONSOLE: Step = Step {
+    name: "m20261122_6_steer_recordings",
+    up: &[include_str!("console.sql")],
+    down: include_str!("console_down.sql"),
 };
 
 impl MigrationName for Step {
