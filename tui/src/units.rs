@@ -73,6 +73,15 @@ pub fn compact(number: u64) -> String {
     format!("{digits}{}", LETTERS[power])
 }
 
+/// A bound that was reached, without the digits that say nothing: `10k`.
+pub fn rounded(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{}k", number / 1_000),
+        _ => format!("{}M", number / 1_000_000),
+    }
+}
+
 /// An exact number, in groups of three digits: `4,361`.
 pub fn exact(number: u64) -> String {
     let digits = number.to_string();

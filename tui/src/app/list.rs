@@ -11,13 +11,13 @@ pub trait Row {
     /// What tells it from the others.
     type Id: Clone + Eq + std::fmt::Debug;
 
-    /// The orders the list can be in; the first is the one the rows come in, the others sort only what is on the page.
+    /// The orders the list can be in, the one it starts in first; they sort only what is on the page.
     const SORTS: &'static [&'static str];
 
     /// What tells it from the others.
     fn id(&self) -> Self::Id;
 
-    /// Which comes first in the order `sort`, a place in [`Row::SORTS`] other than the first.
+    /// Which comes first in the order `sort`, a place in [`Row::SORTS`]. Equal rows stay in the order they came in.
     fn order(&self, other: &Self, sort: usize) -> Ordering;
 }
 
@@ -146,9 +146,7 @@ impl<R: Row> List<R> {
     }
 
     fn show(&mut self, mut rows: Vec<R>) {
-        if self.sort != 0 {
-            rows.sort_by(|one, other| one.order(other, self.sort));
-        }
+        rows.sort_by(|one, other| one.order(other, self.sort));
         let before = self.cursor;
         self.rows = rows;
         let found = self.selected.as_ref().and_then(|id| self.rows.iter().position(|row| row.id() == *id));
@@ -173,8 +171,8 @@ mod tests {
             self.0
         }
 
-        fn order(&self, other: &Self, _: usize) -> Ordering {
-            self.1.cmp(other.1)
+        fn order(&self, other: &Self, sort: usize) -> Ordering {
+            if sort == 0 { Ordering::Equal } else { self.1.cmp(other.1) }
         }
     }
 

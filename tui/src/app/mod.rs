@@ -76,6 +76,15 @@ pub enum Armed {
     Until(Option<Duration>),
 }
 
+/// Where what is shown comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Server and database, never a password.
+    pub place: Clean,
+    /// The role whose rights hold.
+    pub role: Clean,
+}
+
 /// What a line at the bottom says for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toast {
@@ -162,6 +171,8 @@ pub struct App {
     pub link: Link,
     /// When it was last told, in time since the start.
     pub link_at: Duration,
+    /// The server that was last connected: its name stays on the screen while it is away.
+    pub server: Option<Server>,
     /// Whether changes are possible.
     pub armed: Armed,
     /// How often is looked.
@@ -213,6 +224,7 @@ impl App {
             db_clock: None,
             link: Link::Connecting,
             link_at: Duration::ZERO,
+            server: None,
             armed: Armed::No,
             pace: Pace::default(),
             focused: true,

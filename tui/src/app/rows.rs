@@ -2,13 +2,14 @@
 
 use super::list::Row;
 use crate::source::rows::{JobRow, QueueRow, RecordingRow, WorkerRow};
+use crate::verdict;
 use domain::id::RecordingId;
 use std::cmp::Ordering;
 use uuid::Uuid;
 
 impl Row for RecordingRow {
     type Id = RecordingId;
-    const SORTS: &'static [&'static str] = &["newest", "state", "owner", "last change"];
+    const SORTS: &'static [&'static str] = &["trouble", "newest", "state", "owner", "last change"];
 
     fn id(&self) -> RecordingId {
         self.id.clone()
@@ -16,8 +17,10 @@ impl Row for RecordingRow {
 
     fn order(&self, other: &Self, sort: usize) -> Ordering {
         match sort {
-            1 => self.state.as_str().cmp(other.state.as_str()),
-            2 => self.owner.as_str().cmp(other.owner.as_str()),
+            0 => verdict::order(self, other),
+            1 => other.created_at.cmp(&self.created_at),
+            2 => self.state.as_str().cmp(other.state.as_str()),
+            3 => self.owner.as_str().cmp(other.owner.as_str()),
             _ => other.state_at.cmp(&self.state_at),
         }
     }
@@ -33,6 +36,7 @@ impl Row for JobRow {
 
     fn order(&self, other: &Self, sort: usize) -> Ordering {
         match sort {
+            0 => Ordering::Equal,
             1 => self.standing.cmp(&other.standing),
             2 => self.kind.as_str().cmp(other.kind.as_str()),
             3 => self.queue.as_str().cmp(other.queue.as_str()),
@@ -52,6 +56,7 @@ impl Row for WorkerRow {
 
     fn order(&self, other: &Self, sort: usize) -> Ordering {
         match sort {
+            0 => Ordering::Equal,
             1 => self.name.as_str().cmp(other.name.as_str()),
             2 => other.busy.cmp(&self.busy),
             _ => other.memory_bytes.cmp(&self.memory_bytes),
@@ -69,6 +74,7 @@ impl Row for QueueRow {
 
     fn order(&self, other: &Self, sort: usize) -> Ordering {
         match sort {
+            0 => Ordering::Equal,
             1 => other.available.n.cmp(&self.available.n),
             _ => other.running.n.cmp(&self.running.n),
         }

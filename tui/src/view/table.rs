@@ -3,9 +3,9 @@
 //! Must not: know what is listed.
 
 use super::pen::{Ink, Pen, ink, width};
-use super::text;
 use super::theme::{Glyph, Ground, Tone};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Cells between two columns.
 const GAP: u16 = 2;
@@ -86,26 +86,6 @@ pub fn fit(columns: &[Column], cells: u16) -> Vec<u16> {
     widths
 }
 
-/// The rows that are in sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
-    /// The first row shown.
-    pub top: usize,
-    /// How many are shown at most.
-    pub rows: usize,
-}
-
-impl Sight {
-    /// Keeps the selection in sight, with a row of what comes next where there is one. `top` is where the list was.
-    pub fn around(selected: Option<usize>, top: usize, total: usize, rows: usize) -> Sight {
-        let last = total.saturating_sub(rows);
-        let Some(selected) = selected else { return Sight { top: top.min(last), rows } };
-        let edge = usize::from(rows > 4);
-        let lowest = (selected + 1 + edge).saturating_sub(rows);
-        Sight { top: top.min(selected.saturating_sub(edge)).max(lowest).min(last), rows }
-    }
-}
-
 /// One cell of a row.
 pub type Cell<'a> = Vec<Ink<'a>>;
 
@@ -114,32 +94,44 @@ pub fn cell<'a>(tone: Tone, text: impl Into<Cow<'a, str>>) -> Cell<'a> {
     vec![ink(tone, text)]
 }
 
-/// Writes the headings on the first line and below them the rows in sight. `row` is asked only for those.
+/// How many rows a list on this pen has room for.
+pub fn room(pen: &Pen<'_>) -> usize {
+    usize::from(pen.height() - headed(pen))
+}
+
+/// Lines taken by the headings: two lines of a list are better both used for rows than one of them for headings.
+fn headed(pen: &Pen<'_>) -> u16 {
+    u16::from(pen.height() > 2)
+}
+
+/// Writes the headings on the first line and below them the rows `window`, of which there is [`room`] for so many. `row`
+/// is asked only for those, with the width of each column.
 pub fn draw<'a>(
     pen: &mut Pen<'_>,
     columns: &[Column],
-    total: usize,
-    place: (Option<usize>, usize),
-    mut row: impl FnMut(usize) -> Vec<Cell<'a>>,
+    window: Range<usize>,
+    selected: Option<usize>,
+    mut row: impl FnMut(usize, &[u16]) -> Vec<Cell<'a>>,
 ) {
     let widths = fit(columns, pen.width().saturating_sub(MARGIN));
-    // Two lines of a list are better both used for rows than one of them for headings.
-    let headed = u16::from(pen.height() > 2);
+    let headed = headed(pen);
     if headed == 1 {
         let heads: Vec<Cell<'_>> = columns.iter().map(|column| cell(Tone::Head, column.head)).collect();
         draw_row(pen, 0, columns, &widths, &heads);
     }
-    let (selected, top) = place;
-    let sight = Sight::around(selected, top, total, usize::from(pen.height().saturating_sub(headed)));
-    for (line, index) in (sight.top..total).take(sight.rows).enumerate() {
-        let y = headed + u16::try_from(line).unwrap_or(u16::MAX - headed);
-        draw_row(pen, y, columns, &widths, &row(index));
+    for (index, y) in window.zip(headed..pen.height()) {
+        draw_row(pen, y, columns, &widths, &row(index, &widths));
         if selected == Some(index) {
-            pen.line(0, y, &[ink(Tone::Plain, pen.theme.glyph(Glyph::Cursor))]);
-            let cells = pen.width();
-            pen.ground(0, y, cells, Ground::Selected);
+            select(pen, y);
         }
     }
+}
+
+/// Marks a line as the selected one.
+pub fn select(pen: &mut Pen<'_>, y: u16) {
+    pen.line(0, y, &[ink(Tone::Plain, pen.theme.glyph(Glyph::Cursor))]);
+    let cells = pen.width();
+    pen.ground(0, y, cells, Ground::Selected);
 }
 
 fn draw_row(pen: &mut Pen<'_>, y: u16, columns: &[Column], widths: &[u16], cells: &[Cell<'_>]) {
@@ -154,16 +146,10 @@ fn draw_row(pen: &mut Pen<'_>, y: u16, columns: &[Column], widths: &[u16], cells
     }
 }
 
-/// An id in a column: both of its ends, since a prefix is what a filter asks for and an end is what tells it apart.
-pub fn id_cell<'a>(id: &'a str, cells: u16, ellipsis: &str) -> Cell<'a> {
-    vec![Ink { text: text::clip_middle(id, cells, ellipsis), tone: Tone::Strong }]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::view::theme::Theme;
-    use proptest::prelude::*;
     use ratatui::buffer::Buffer;
     use ratatui::layout::Rect;
 
@@ -185,20 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_moves_only_when_the_selection_leaves_it() {
-        let top = |selected, top| Sight::around(Some(selected), top, 100, 10).top;
-        assert_eq!([top(0, 0), top(5, 0), top(8, 0), top(9, 0)], [0, 0, 0, 1]);
-        assert_eq!([top(50, 45), top(45, 45), top(44, 45)], [45, 44, 43]);
-        assert_eq!([top(99, 0), top(99, 99)], [90, 90]);
-        assert_eq!(Sight::around(None, 99, 5, 10).top, 0);
-    }
-
-    #[test]
     fn a_list_is_written_in_columns() {
         let mut buf = Buffer::empty(Rect::new(0, 0, 30, 3));
         let area = buf.area;
         let mut pen = Pen::new(&mut buf, area, Theme { colour: false, unicode: false });
-        draw(&mut pen, &COLUMNS, 2, (Some(1), 0), |row| {
+        draw(&mut pen, &COLUMNS, 0..2, Some(1), |row, _| {
             vec![
                 cell(Tone::Good, "+ ok"),
                 cell(Tone::Plain, format!("id{row}")),
@@ -212,14 +189,5 @@ mod tests {
             lines,
             ["  STATE   ID       N  ERROR   ", "  + ok    id0      7  went wr~", "> + ok    id1      7  went wr~"]
         );
-    }
-
-    proptest! {
-        #[test]
-        fn the_selection_is_always_in_sight(selected in 0_usize..300, top in 0_usize..400, more in 1_usize..50, rows in 1_usize..60) {
-            let total = selected + more;
-            let sight = Sight::around(Some(selected), top, total, rows);
-            prop_assert!(sight.top <= selected && selected < sight.top + rows, "{:?}", sight);
-        }
     }
 }

@@ -66,8 +66,9 @@ impl Ground {
     /// The bar of an environment, by its name. An unknown name gets the bar that is neither calm nor loud.
     pub fn of(environment: &str) -> Ground {
         let name = environment.to_ascii_lowercase();
-        let is =
-            |words: &[&str]| words.iter().any(|word| name.split(['-', '_', '.', ' ', '/']).any(|part| part == *word));
+        let is = |words: &[&str]| {
+            words.iter().any(|word| name.split(['-', '_', '.', ' ', '/', ':', '@']).any(|part| part == *word))
+        };
         if is(&["prod", "production", "live"]) {
             Ground::Production
         } else if is(&["staging", "stage", "preprod", "test", "qa"]) {
@@ -81,6 +82,16 @@ impl Ground {
 }
 
 impl Theme {
+    /// What the terminal can show, by what it is told: `NO_COLOR` as any program is, and a locale without UTF-8 (the
+    /// first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set) or a person's own wish for ASCII.
+    pub fn of(no_colour: Option<&str>, locale: Option<&str>, ascii: bool) -> Theme {
+        let utf8 = |locale: &str| {
+            let name = locale.to_ascii_lowercase();
+            name.ends_with("utf-8") || name.ends_with("utf8") || name.contains("utf-8@") || name.contains("utf8@")
+        };
+        Theme { colour: no_colour.is_none_or(str::is_empty), unicode: !ascii && locale.is_some_and(utf8) }
+    }
+
     /// How a tone looks.
     pub fn tone(self, tone: Tone) -> Style {
         let plain = Style::new();
@@ -111,7 +122,8 @@ impl Theme {
             Ground::Local => (Color::Black, Color::Green),
             Ground::Elsewhere => (Color::Black, Color::Cyan),
             Ground::Armed => (Color::Black, Color::Magenta),
-            Ground::Lost => (Color::White, Color::Red),
+            // Seen on the bar of any environment.
+            Ground::Lost => (Color::Red, Color::White),
         };
         Style::new().fg(text).bg(behind).add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM)
     }
@@ -173,6 +185,14 @@ pub enum Glyph {
     Rule,
     /// Vertical line.
     Wall,
+    /// A corner of a box, from the upper left on clockwise.
+    Corner1,
+    /// Upper right.
+    Corner2,
+    /// Lower right.
+    Corner3,
+    /// Lower left.
+    Corner4,
     /// More above.
     Up,
     /// More below.
@@ -193,8 +213,6 @@ pub enum Glyph {
     Missing,
     /// Strip: arrived and could not be kept.
     Lost,
-    /// Where the text will go on.
-    Caret,
 }
 
 impl Glyph {
@@ -222,6 +240,10 @@ impl Glyph {
             Glyph::Path => ("›", ">"),
             Glyph::Rule => ("─", "-"),
             Glyph::Wall => ("│", "|"),
+            Glyph::Corner1 => ("┌", "+"),
+            Glyph::Corner2 => ("┐", "+"),
+            Glyph::Corner3 => ("┘", "+"),
+            Glyph::Corner4 => ("└", "+"),
             Glyph::Up => ("↑", "^"),
             Glyph::Down => ("↓", "v"),
             Glyph::Times => ("×", "x"),
@@ -232,7 +254,6 @@ impl Glyph {
             Glyph::Late => ("░", "."),
             Glyph::Missing => ("╳", "?"),
             Glyph::Lost => ("✗", "x"),
-            Glyph::Caret => ("▏", "_"),
         }
     }
 }
@@ -242,7 +263,7 @@ mod tests {
     use super::*;
     use unicode_width::UnicodeWidthStr;
 
-    const GLYPHS: [Glyph; 32] = [
+    const GLYPHS: [Glyph; 35] = [
         Glyph::Active,
         Glyph::Half,
         Glyph::Open,
@@ -264,6 +285,10 @@ mod tests {
         Glyph::Path,
         Glyph::Rule,
         Glyph::Wall,
+        Glyph::Corner1,
+        Glyph::Corner2,
+        Glyph::Corner3,
+        Glyph::Corner4,
         Glyph::Up,
         Glyph::Down,
         Glyph::Times,
@@ -274,7 +299,6 @@ mod tests {
         Glyph::Late,
         Glyph::Missing,
         Glyph::Lost,
-        Glyph::Caret,
     ];
 
     #[test]
@@ -293,6 +317,21 @@ mod tests {
         assert_eq!(Ground::of("staging"), Ground::Staging);
         assert_eq!(Ground::of("demo"), Ground::Local);
         assert_eq!(Ground::of("product-lab"), Ground::Elsewhere, "not every word that begins so");
+    }
+
+    #[test]
+    fn a_terminal_is_asked_by_its_environment() {
+        for (no_colour, locale, ascii, want) in [
+            (None, Some("en_US.UTF-8"), false, (true, true)),
+            (Some("1"), Some("C.utf8"), false, (false, true)),
+            (Some(""), Some("ca_ES.UTF-8@valencia"), false, (true, true)),
+            (None, Some("C"), false, (true, false)),
+            (None, None, false, (true, false)),
+            (None, Some("en_US.UTF-8"), true, (true, false)),
+        ] {
+            let theme = Theme::of(no_colour, locale, ascii);
+            assert_eq!((theme.colour, theme.unicode), want, "{no_colour:?} {locale:?} {ascii}");
+        }
     }
 
     #[test]

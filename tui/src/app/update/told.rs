@@ -2,7 +2,7 @@
 
 use super::{acting, moving};
 use crate::app::load::{Load, State};
-use crate::app::{App, Armed, Dirty, Effect, Screen, Tone, shell, watch};
+use crate::app::{App, Armed, Dirty, Effect, Screen, Server, Tone, shell, watch};
 use crate::source::ask::Resource;
 use crate::source::clean::Clean;
 use crate::source::rows::RecordingView;
@@ -95,6 +95,9 @@ pub(super) fn show_recording(app: &mut App, view: Box<RecordingView>) {
 }
 
 fn link(app: &mut App, link: Link) {
+    if let Link::Up { place, role } = &link {
+        app.server = Some(Server { place: place.clone(), role: role.clone() });
+    }
     app.link = link;
     app.link_at = app.now;
     app.touch(Dirty::Now);
