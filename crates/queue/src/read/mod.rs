@@ -7,6 +7,8 @@ mod jobs;
 mod live;
 mod load;
 mod narrow;
+mod numbers;
+mod running;
 mod show;
 mod status;
 
@@ -15,7 +17,9 @@ pub use jobs::{Cursor, JobRow, LIMIT_MAX, Page, list_jobs};
 pub use live::{LiveJob, last_ended, live_jobs};
 pub use load::{LOAD, QueueGauges, gauges, load, load_sql};
 pub use narrow::WINDOW;
-pub use show::{JobView, ProgressRow, show_job};
+pub use numbers::{EndedCounts, StateCount, count_jobs, ended_counts, live_counts};
+pub use running::{Brief, Flow, Named, RunningRow, briefs, flow, running, worker_names};
+pub use show::{JobView, PAYLOAD_MAX, ProgressRow, show_job};
 pub use status::{COUNT_MAX, QueueRow, WorkerRow, queues, workers};
 
 use sea_orm::DbErr;

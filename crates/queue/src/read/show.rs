@@ -25,6 +25,9 @@ pub struct ProgressRow {
     pub at: DateTime<Utc>,
 }
 
+/// Most of a payload that is shown, in characters.
+pub const PAYLOAD_MAX: usize = 65_536;
+
 /// A job, live or ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobView {
@@ -33,7 +36,9 @@ pub struct JobView {
     pub row: JobRow,
     /// Its unique key.
     pub unique_key: Option<String>,
-    /// Its payload as text, cut to 64 KiB.
+    /// 0 is claimed first.
+    pub priority: i16,
+    /// Its payload as text, cut to [`PAYLOAD_MAX`] characters.
     pub payload: String,
     /// What an attempt saved for the next one.
     pub checkpoint: Option<serde_json::Value>,
@@ -48,6 +53,7 @@ pub struct JobView {
 #[derive(FromQueryResult)]
 struct Rest {
     unique_key: Option<String>,
+    priority: i16,
     payload: String,
     checkpoint: Option<serde_json::Value>,
     cancel_at: Option<DateTime<Utc>>,
@@ -73,17 +79,17 @@ pub async fn show_job<C: ConnectionTrait>(db: &C, id: Uuid) -> Result<Option<Job
     let Some((row, rest)) = found else { return Ok(None) };
     let attempts = AttemptRow::find_by_statement(statement(ATTEMPTS)).all(db).await.map_err(reading("attempts"))?;
     let progress = ProgressRow::find_by_statement(statement(PROGRESS)).one(db).await.map_err(reading("progress"))?;
-    let Rest { unique_key, payload, checkpoint, cancel_at } = rest;
-    Ok(Some(JobView { row, unique_key, payload, checkpoint, cancel_at, attempts, progress }))
+    let Rest { unique_key, priority, payload, checkpoint, cancel_at } = rest;
+    Ok(Some(JobView { row, unique_key, priority, payload, checkpoint, cancel_at, attempts, progress }))
 }
 
 const LIVE: &str = "SELECT id, queue, kind, queue.state_word(state) AS state, subject, owner_id, attempt, max_attempts, crashes, \
     snoozes, run_at, started_at, NULL::timestamptz AS finished_at, worker_id, NULL::text AS reason, error_class, error, created_at, \
-    unique_key, left(payload::text, 65536) AS payload, checkpoint, cancel_at FROM queue.job WHERE id = $1";
+    unique_key, priority, left(payload::text, 65536) AS payload, checkpoint, cancel_at FROM queue.job WHERE id = $1";
 /// Bounded below by the moment inside the id: an id alone would ask every partition.
 const ENDED: &str = "SELECT id, queue, kind, queue.outcome_word(outcome) AS state, subject, owner_id, attempt, max_attempts, crashes, \
     snoozes, run_at, started_at, finished_at, worker_id, reason, error_class, error, created_at, \
-    unique_key, left(payload::text, 65536) AS payload, checkpoint, cancel_at FROM queue.job_archive \
+    unique_key, priority, left(payload::text, 65536) AS payload, checkpoint, cancel_at FROM queue.job_archive \
     WHERE id = $1 AND finished_at >= coalesce(queue.uuid_time($1) - interval '1 hour', '-infinity') \
     ORDER BY finished_at DESC LIMIT 1";
 const ATTEMPTS: &str = "SELECT job_id, attempt, epoch, kind, worker_id, started_at, ended_at, outcome, error_class, error \

@@ -39,6 +39,8 @@ pub struct QueueRow {
     pub retryable: i64,
     /// How long the oldest available job has waited, in seconds.
     pub oldest_s: Option<f64>,
+    /// Since when it waits.
+    pub oldest_at: Option<DateTime<Utc>>,
 }
 
 /// Every queue with what is in it.
@@ -55,7 +57,8 @@ pub async fn queues<C: ConnectionTrait>(db: &C) -> Result<Vec<QueueRow>, Error> 
          CROSS JOIN LATERAL (SELECT max(cell.jobs) FILTER (WHERE s.state = 1) AS scheduled, \
            max(cell.jobs) FILTER (WHERE s.state = 2) AS available, max(cell.jobs) FILTER (WHERE s.state = 3) AS running, \
            max(cell.jobs) FILTER (WHERE s.state = 4) AS retryable, \
-           extract(epoch FROM now() - max(cell.oldest) FILTER (WHERE s.state = 2))::float8 AS oldest_s \
+           extract(epoch FROM now() - max(cell.oldest) FILTER (WHERE s.state = 2))::float8 AS oldest_s, \
+           max(cell.oldest) FILTER (WHERE s.state = 2) AS oldest_at \
            FROM (VALUES (1::int2), (2::int2), (3::int2), (4::int2)) AS s (state) \
            CROSS JOIN LATERAL (SELECT count(*) AS jobs, min(job.run_at) AS oldest FROM (SELECT job.run_at FROM queue.job AS job \
              WHERE job.queue = q.name AND job.state = s.state ORDER BY job.run_at, job.id LIMIT {COUNT_MAX}) AS job) AS cell) AS count \
@@ -88,6 +91,10 @@ pub struct WorkerRow {
     pub started_at: DateTime<Utc>,
     /// Time left of its lease, in seconds; negative: it is dead or cut off.
     pub lease_left_s: f64,
+    /// End of its lease.
+    pub lease_until: DateTime<Utc>,
+    /// Memory at its last heartbeat, in KiB.
+    pub rss_kb: Option<i32>,
 }
 
 /// Every worker, newest first.
@@ -95,7 +102,7 @@ pub struct WorkerRow {
 /// # Errors
 /// The database did not answer.
 pub async fn workers<C: ConnectionTrait>(db: &C) -> Result<Vec<WorkerRow>, Error> {
-    let sql = "SELECT id, pod, node, version, kinds, slots, busy, draining, started_at, \
+    let sql = "SELECT id, pod, node, version, kinds, slots, busy, draining, started_at, lease_until, rss_kb, \
         extract(epoch FROM lease_until - now())::float8 AS lease_left_s FROM queue.worker ORDER BY started_at DESC, id LIMIT 1000";
     let statement = Statement::from_string(DbBackend::Postgres, sql);
     WorkerRow::find_by_statement(statement).all(db).await.map_err(reading("workers"))
