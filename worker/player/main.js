@@ -18,6 +18,7 @@ const urls = {
   events: url(`/api/recordings/${id}/events`),
   playlist: url(`/hls/${id}/index.m3u8`),
   result: url(`/media/${id}/result.mp4`),
+  poster: url(`/media/${id}/poster.jpg`),
 };
 
 let status = null;
@@ -47,6 +48,7 @@ const look = follow(urls, (news) => {
 // Shows the result when there is one. A result that a silent recorder may still make longer waits its turn behind the
 // segments that somebody is watching.
 function choose() {
+  if (status.poster && !source.media.poster) source.media.poster = urls.poster;
   const seen = words(status, false);
   const gone = seen.blocks && status.state !== 'live';
   if (gone) source.drop();

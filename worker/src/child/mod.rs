@@ -307,13 +307,13 @@ impl Program {
     ) -> Result<Option<Pictures>, ObjectError<R::Error>> {
         let work = Work::Pictures { size_bytes, bounds };
         let (sizes, given): (Option<Sizes>, _) = talk::making(self, &work, reader, size_bytes, bound).await?;
-        let picture = |(width, height), bytes: &Bytes| Picture { bytes: bytes.clone(), width, height };
-        Ok(match (sizes, given.as_slice()) {
-            (Some(Sizes { poster: of_poster, preview: of_preview }), [poster, preview]) => {
-                Some(Pictures { poster: picture(of_poster, poster), preview: picture(of_preview, preview) })
-            }
-            (Some(_), _) | (None, _) => None,
-        })
+        let Some(sizes) = sizes else { return Ok(None) };
+        let [poster, preview] = given.try_into().map_err(|given: Vec<Bytes>| {
+            let why = format!("it gave {} pictures instead of 2", given.len());
+            ObjectError::Child(Error::Refused { why })
+        })?;
+        let picture = |bytes, (width, height)| Picture { bytes, width, height };
+        Ok(Some(Pictures { poster: picture(poster, sizes.poster), preview: picture(preview, sizes.preview) }))
     }
 }
 

@@ -29,7 +29,7 @@ const LINES_MAX: u32 = 1_000;
 
 /// Bytes of an object that one child may ask for: the header of a day, a few megabytes for each of two dozen samples,
 /// and all behind the last key frame. What asks for more is lost in something that has no end.
-const READ_BYTES_MAX: u64 = 512 << 20;
+const READ_BYTES_MAX: u64 = 256 << 20;
 
 /// Why an object was not looked at: the child, or whoever gives its ranges. The difference is that of a damaged result
 /// and a store that is away.

@@ -29,6 +29,7 @@ async fn every_end_of_a_child_has_a_name() {
     assert_eq!(class(fate("echo nonsense", LONG).await), "child");
     assert_eq!(class(fate("exit 0", LONG).await), "child");
     assert_eq!(class(fate("exec sleep 60", Duration::from_millis(100)).await), "child-timeout");
+    assert_eq!(class(fate(r#"echo '{"limited": "memory"}'"#, LONG).await), "child-limit");
     let nowhere = Program::at("/nowhere/program".into());
     assert_eq!(class(nowhere.decode_samples("x".into(), 1, LONG).await), "child");
 }
@@ -89,6 +90,49 @@ async fn store_that_fails_under_a_child_is_no_damage() {
         let error = about_ten(&format!("echo '{{\"read\": {{{range}}}}}'; exec sleep 60")).await.unwrap_err();
         assert_eq!((error.fault(), error.class()), (Fault::Permanent, "libavformat"), "{range}");
     }
+}
+
+/// The system's own limits on a process that spins, and on one that writes where it should not.
+#[tokio::test]
+async fn limit_that_kills_a_child_is_told_from_a_crash() {
+    for (script, expected) in [
+        ("ulimit -t 1; while :; do :; done", Limit::Processor),
+        ("ulimit -f 1; exec dd if=/dev/zero of=\"${0}.out\" bs=65536 count=16", Limit::File),
+    ] {
+        let error = fate(script, LONG).await.unwrap_err();
+        assert!(matches!(&error, Error::Limited { limit } if *limit == expected), "{script}: {error}");
+        assert_eq!((error.fault(), error.is_death()), (Fault::Transient, true));
+    }
+}
+
+async fn pictures(script: &str) -> Result<Option<Pictures>, ObjectError<Away>> {
+    let bounds = Bounds { poster_width: 1280, poster_height: 720, preview_side: 480, preview_bytes: 1 << 20 };
+    let (_folder, program) = program(script);
+    program.pictures(&Ten::default(), 10, bounds, LONG).await
+}
+
+#[tokio::test]
+async fn what_a_child_has_made_comes_through_its_pipe() {
+    let script = r#"
+        printf '{"give": {"len": 5}}\n{"a\nb'
+        printf '{"give": {"len": 2}}\nGI'
+        echo '{"done": {"poster": [4, 3], "preview": [2, 1]}}'"#;
+    let made = pictures(script).await.unwrap().unwrap();
+    let picture =
+        |bytes: &'static str, width, height| Picture { bytes: Bytes::from_static(bytes.as_bytes()), width, height };
+    assert_eq!(made, Pictures { poster: picture("{\"a\nb", 4, 3), preview: picture("GI", 2, 1) });
+    assert_eq!(pictures(r#"echo '{"done": null}'"#).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn child_that_gives_too_much_or_breaks_off_is_refused() {
+    let class = async |script: &str| pictures(script).await.unwrap_err().class();
+    assert_eq!(class(r#"printf '{"give": {"len": 5}}\nabc'"#).await, "libavformat");
+    assert_eq!(class(r#"printf '{"give": {"len": 5}}\nabc'; kill -SEGV $$"#).await, "child-crash");
+    assert_eq!(class(r#"echo '{"give": {"len": 99999999999}}'; exec sleep 60"#).await, "libavformat");
+    let three = r#"printf '{"give": {"len": 0}}\n{"give": {"len": 0}}\n{"give": {"len": 0}}\n'; exec sleep 60"#;
+    assert_eq!(class(three).await, "libavformat");
+    assert_eq!(class(r#"echo '{"done": {"poster": [4, 3], "preview": [2, 1]}}'"#).await, "libavformat");
 }
 
 /// A byte at a time, each after a while.

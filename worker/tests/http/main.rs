@@ -8,6 +8,7 @@ mod direct;
 mod limits;
 mod log;
 mod outage;
+mod pictures;
 mod put;
 mod result;
 mod steer;

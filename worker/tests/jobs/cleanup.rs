@@ -3,7 +3,7 @@
 use crate::support::{PATIENCE, wait};
 use crate::world::{World, by, set};
 use domain::id::RecordingId;
-use domain::job::{Cleanup, Control, Kind, Verb};
+use domain::job::{Cleanup, Control, Kind, Queue, Verb};
 use domain::recording::State;
 use domain::segment::{Name, Track};
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn record(world: &World, id: &str) -> RecordingId {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_leaves_the_result_and_its_facts_alone() {
     let world = World::with(|config| config.cleanup.grace = Duration::ZERO).await;
-    let worker = world.work();
+    let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
     let id = record(&world, "r").await;
     world.until_state(&id, State::Archived).await;
     world.until_ended(&id, Kind::Cleanup, "completed").await;

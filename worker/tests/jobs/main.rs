@@ -12,11 +12,13 @@
 mod support;
 
 mod bucket;
+mod child;
 mod cleanup;
 mod control;
 mod database;
 mod manifest_check;
 mod mux;
+mod preview;
 mod rescan;
 mod sweep;
 mod upload;

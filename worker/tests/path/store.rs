@@ -2,7 +2,7 @@
 //! server, a real recorder.
 
 use crate::support::api::Recording;
-use crate::support::{Api, PATIENCE, S3Server, Set, Site, invariants, packets, wait};
+use crate::support::{Api, PATIENCE, S3Server, Set, Site, assert_pictures, invariants, packets, wait};
 use domain::id::RecordingId;
 use media::ff::segmenter::{Options, Pace};
 use media::ff::synth;
@@ -88,6 +88,7 @@ async fn two_servers_take_in_without_a_volume() {
     // And one of the worker's own, when it tried the store at its start.
     assert_eq!(server.count("CopyObject"), objects + 1, "the store copies by itself: {:?}", server.counts());
     incoming_is_empty(&server, &recording).await;
+    assert_pictures(&other, &recording).await;
     result_is_whole(&server, &site, &recording, &sent).await;
 }
 

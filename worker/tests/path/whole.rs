@@ -1,6 +1,6 @@
 //! Nothing goes wrong: one recording, ten signals, two workers, a restart.
 
-use crate::support::{PATIENCE, Set, Site, invariants, packets, wait};
+use crate::support::{PATIENCE, Set, Site, assert_pictures, invariants, packets, wait};
 use domain::segment::{Name, Track};
 use postgres::{Cluster, Profile, Shutdown};
 use serde_json::json;
@@ -39,7 +39,10 @@ async fn recording_becomes_a_verified_result_and_its_segments_go() {
     let left = wait::until("the segments are gone", PATIENCE, async || {
         Some(site.keys()).filter(|keys| !keys.iter().any(|key| key.contains("/segments/")))
     });
-    assert_eq!(left.await, [format!("{prefix}result.json"), format!("{prefix}result.mp4")]);
+    left.await;
+    assert_pictures(&api, &recording).await;
+    let left = ["preview/animated-preview.gif", "result.json", "result.mp4", "screenshot/screen-capture.jpg"];
+    assert_eq!(site.keys(), left.map(|name| format!("{prefix}{name}")));
     assert_eq!(api.complete(&recording).await, "already-complete");
     assert_eq!(site.count("SELECT count(*) FROM spool.segment WHERE state = 'received'", []).await, 0);
     invariants::hold(&site).await;

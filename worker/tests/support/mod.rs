@@ -19,6 +19,7 @@ pub mod api;
 pub mod invariants;
 pub mod modes;
 pub mod packets;
+pub mod pictures;
 pub mod playlist;
 pub mod process;
 pub mod proxy;
@@ -28,6 +29,7 @@ pub mod site;
 pub mod wait;
 
 pub use api::Api;
+pub use pictures::assert_pictures;
 pub use process::Running;
 pub use proxy::Proxy;
 pub use s3::S3Server;
