@@ -21,4 +21,5 @@ pub mod serve;
 pub mod staging;
 pub mod storage;
 pub mod telemetry;
+pub mod webhook;
 pub mod work;

@@ -3,7 +3,7 @@
 //! A command returns the code it earned, or an error. Whatever is not told apart here is a plain failure.
 
 use super::output::{self, Output};
-use ::worker::{auth, config, context, storage, telemetry};
+use ::worker::{auth, config, context, storage, telemetry, webhook};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::Serialize;
 use std::fmt;
@@ -156,6 +156,12 @@ fn sort(cause: &(dyn std::error::Error + 'static)) -> Option<Verdict> {
     }
     if cause.is::<config::Error>() || cause.is::<telemetry::FilterError>() {
         return Some(Verdict::of(Exit::Configuration, "`spool config` shows the settings; config.toml explains them"));
+    }
+    if cause.is::<webhook::Error>() {
+        return Some(Verdict::of(
+            Exit::Configuration,
+            "config.toml explains endpoints and secrets, in its section [webhook]",
+        ));
     }
     if cause.is::<auth::Error>() {
         return Some(Verdict::of(Exit::Configuration, "config.toml explains the secrets, in its section [auth]"));

@@ -23,6 +23,7 @@ mod run;
 mod steer;
 mod token;
 mod verify;
+mod webhook;
 mod worker;
 
 use ::worker::child::{self, Program};
@@ -76,6 +77,9 @@ enum Command {
     /// Look at working processes, and drain them.
     #[command(subcommand)]
     Worker(worker::Command),
+    /// Look at webhooks, try them, and let events go out again.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Make tokens.
     #[command(subcommand)]
     Token(token::Command),
@@ -129,6 +133,7 @@ async fn run(command: Command, set: &[(String, String)], out: Output) -> anyhow:
         Command::Job(command) => until_interrupted(job::run(command, &settings()?, out)).await,
         Command::Queue(command) => until_interrupted(queue::run(command, &settings()?, out)).await,
         Command::Worker(command) => until_interrupted(worker::run(command, &settings()?, out)).await,
+        Command::Webhook(command) => until_interrupted(webhook::run(command, &settings()?, out)).await,
         Command::Token(command) => until_interrupted(token::run(command, &settings()?, out)).await,
         Command::Mux(args) => until_interrupted(mux::run(args, out)).await,
         Command::Probe(args) => until_interrupted(probe::run(args, out)).await,

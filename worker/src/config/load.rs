@@ -151,6 +151,10 @@ fn variables(env: &HashMap<String, String>) -> Result<HashMap<String, String>, E
     if let Some(url) = secret(env, "DATABASE_URL")? {
         ours.insert(variable_of("database.url"), url);
     }
+    // The name that the replaced media server knew, so that its receiver's settings can stay as they are.
+    if let Some(value) = secret(env, "MEDIA_SERVER_WEBHOOK_SECRET")? {
+        ours.entry(variable_of("webhook.compatibility_secret")).or_insert(value);
+    }
     Ok(ours)
 }
 
@@ -300,6 +304,8 @@ mod tests {
         .unwrap();
         assert_eq!(config.auth.service_tokens.expose(), "app:from-a-file");
         assert_eq!(config.database.url.expose(), "postgres://platform");
+        let config = load(&env(&[("MEDIA_SERVER_WEBHOOK_SECRET_FILE", path)])).unwrap();
+        assert_eq!(config.webhook.compatibility_secret.expose(), "app:from-a-file");
         let twice = env(&[("DATABASE_URL", "a"), ("DATABASE_URL_FILE", path)]);
         assert!(matches!(load(&twice), Err(Error::Twice { .. })));
         let gone = env(&[("SPOOL__AUTH__SIGNING_KEYS_FILE", "/nowhere/key")]);

@@ -12,10 +12,7 @@ mod sections;
 pub use crate::secret::Secret;
 pub(crate) use load::library_path;
 pub use load::{Error, Sources, load};
-pub use sections::{
-    Cleanup, Endpoint, Engine, Limits, Live, Log, LogFormat, Mux, PayloadFormat, Preview, Queue, Retention, Slots,
-    Webhook, Work,
-};
+pub use sections::{Cleanup, Engine, Limits, Live, Log, LogFormat, Mux, Preview, Queue, Retention, Slots, Work};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -50,7 +47,7 @@ pub struct Config {
     /// Poster and animated preview.
     pub preview: Preview,
     /// Telling the web app.
-    pub webhook: Webhook,
+    pub webhook: crate::webhook::Config,
     /// Timings of the job engine.
     pub queue: Queue,
     /// What is logged, and how.
@@ -58,12 +55,13 @@ pub struct Config {
 }
 
 /// The keys that hold secrets: refused in a file, masked when shown, and read from `…_FILE` too.
-pub(crate) const SECRETS: [&str; 6] = [
+pub(crate) const SECRETS: [&str; 7] = [
     "auth.service_tokens",
     "auth.signing_keys",
     "database.url",
     "storage.access_key_id",
     "storage.secret_access_key",
+    "webhook.compatibility_secret",
     "webhook.secrets",
 ];
 
@@ -153,6 +151,12 @@ impl Config {
         if self.limits.playlist_hold >= self.http.request_timeout {
             return wrong("limits.playlist_hold", "it must be shorter than http.request_timeout");
         }
+        let pool = &self.work.pool;
+        if !(1..=32).contains(&pool.len())
+            || !pool.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        {
+            return wrong("work.pool", "it must be 1 to 32 lowercase letters, digits or -");
+        }
         if !(0.0..=1.0).contains(&self.live.max_gap_ratio) {
             return wrong("live.max_gap_ratio", "it must be from 0.0 to 1.0");
         }
@@ -171,6 +175,9 @@ impl Config {
         let least = media::ff::pictures::PREVIEW_BYTES_MIN as u64;
         if !(least..=8 << 20).contains(&self.preview.size_max.0) {
             return wrong("preview.size_max", "it must be from 400 kB, which every recording fits into, to 8 MiB");
+        }
+        if let Err((key, why)) = self.webhook.check() {
+            return wrong(&key, why);
         }
         if let Some(name) = self.work.queues.iter().find(|name| domain::job::Queue::parse(name).is_none()) {
             return wrong("work.queues", &format!("there is no queue {name:?}"));
@@ -244,6 +251,7 @@ mod tests {
         config.storage.access_key_id = Secret::new("hunter2");
         config.storage.secret_access_key = Secret::new("hunter2");
         config.webhook.secrets = Secret::new("app:hunter2");
+        config.webhook.compatibility_secret = Secret::new("hunter2");
         let shown = format!("{}{}{config:?}", config.show(), config.show_json());
         assert!(!shown.contains("hunter2"), "{shown}");
         assert_eq!(config.show().matches("\"********\"").count(), SECRETS.len());
@@ -266,6 +274,8 @@ mod tests {
         assert!(check(|c| c.live.max_gap_ratio = 1.5).contains("live.max_gap_ratio"));
         assert!(check(|c| c.queue.lease = c.queue.heartbeat).contains("queue.lease"));
         assert!(check(|c| c.work.queues = vec!["mxu".into()]).contains("work.queues"));
+        assert!(check(|c| c.work.pool = "Pool 1".into()).contains("work.pool"));
+        assert!(check(|c| c.webhook.proxy = "proxy".into()).contains("webhook.proxy"));
         assert!(check(|c| c.http.puts_max = 0).contains("http.puts_max"));
     }
 }

@@ -1,9 +1,8 @@
 //! Sections with several users. Each field's default and reason stand in `config.toml`.
 
-use super::{Secret, words};
+use super::words;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +17,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub struct Work {
     /// Where a working process answers health and metrics.
     pub listen: SocketAddr,
+    /// Name of the pool it belongs to, a label of its metrics.
+    pub pool: String,
     /// The queues it works.
     #[serde(deserialize_with = "words")]
     pub queues: Vec<String>,
@@ -32,6 +33,7 @@ impl Default for Work {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9091)),
+            pool: "default".to_owned(),
             queues: domain::job::Queue::ALL.map(|queue| queue.as_str().to_owned()).to_vec(),
             slots: Slots::default(),
             drain: 25 * SECOND,
@@ -242,50 +244,6 @@ impl Default for Mux {
     fn default() -> Self {
         Self { engine: Engine::Auto, part_size: ByteSize::mib(8), read_ahead: 4, hash: true }
     }
-}
-
-/// Telling the web app.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Webhook {
-    /// Signing secrets, `name:secret` between commas; the name is an endpoint's.
-    pub secrets: Secret,
-    /// How long one delivery may take.
-    #[serde(with = "humantime_serde")]
-    pub timeout: Duration,
-    /// After this an event that cannot be delivered is parked.
-    #[serde(with = "humantime_serde")]
-    pub give_up_after: Duration,
-    /// Where to deliver, by name; recordings name one of these.
-    pub endpoints: BTreeMap<String, Endpoint>,
-}
-
-impl Default for Webhook {
-    fn default() -> Self {
-        Self { secrets: Secret::default(), timeout: 10 * SECOND, give_up_after: 3 * DAY, endpoints: BTreeMap::new() }
-    }
-}
-
-/// One receiver of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoint {
-    /// Where to.
-    pub url: String,
-    /// What the body looks like.
-    #[serde(default)]
-    pub format: PayloadFormat,
-}
-
-/// What the body of a delivery looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PayloadFormat {
-    /// Standard Webhooks.
-    #[default]
-    Standard,
-    /// What the replaced media server sent.
-    Compatibility,
 }
 
 /// Poster and animated preview.

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::id::{OwnerId, RecordingId};
-use domain::job::Queue;
+use domain::job::{Kind, Queue};
 use domain::recording::{Policy, Source, State as RecordingState};
 use domain::segment::Track;
 use http::{HeaderMap, StatusCode, Uri};
@@ -45,9 +45,9 @@ pub(crate) async fn create(
     access::service(&api, &headers)?;
     let Json(CreateBody { id, owner_id: owner, source, policy, webhook }) = body?;
     if let Some(name) = webhook.as_ref().filter(|name| !api.cx.config.webhook.endpoints.contains_key(*name)) {
-        return Err(Problem::bad(format!(
-            "there is no webhook endpoint {name:?}; endpoints are settings of the server"
-        )));
+        let problem =
+            Problem::bad(format!("there is no webhook endpoint {name:?}; endpoints are settings of the server"));
+        return Err(problem.object(name));
     }
     let id = match id {
         Some(id) => id,
@@ -213,8 +213,10 @@ async fn job(api: &Api, id: &RecordingId) -> Result<Value, Problem> {
     let subject = Pattern::Exact(id.to_string());
     let filter = Filter::of([Test::Recording(subject), Test::Standing(Standing::LIVE.to_vec())]);
     let page = list_jobs(&api.cx.db, &filter, None, 20).await?;
-    let running = page.rows.iter().find(|row| row.state == "running");
-    let Some(row) = running.or(page.rows.first()) else { return Ok(Value::Null) };
+    // Telling the web app of it moves no recording on.
+    let mut moving = page.rows.iter().filter(|row| row.kind != Kind::Webhook.as_str());
+    let running = moving.clone().find(|row| row.state == "running");
+    let Some(row) = running.or(moving.next()) else { return Ok(Value::Null) };
     let progress = match running {
         Some(row) => show_job(&api.cx.db, row.id).await?.and_then(|view| view.progress),
         None => None,

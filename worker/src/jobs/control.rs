@@ -106,10 +106,11 @@ async fn step(tx: &DatabaseTransaction, recording: &Recording, cause: Cause) -> 
     })
 }
 
-/// Stops what still works on a recording that was given up.
+/// Stops what still works on a recording that was given up; not the one who tells the web app of it.
 async fn cancel_jobs(tx: &DatabaseTransaction, recording: &Recording) -> Result<(), JobError> {
     let live = queue::read::live_jobs(tx, &[recording.id.as_str()]).await?;
-    let others = live.iter().filter(|job| job.kind != Kind::Control.as_str());
+    let spared = [Kind::Control, Kind::Webhook].map(Kind::as_str);
+    let others = live.iter().filter(|job| !spared.contains(&job.kind.as_str()));
     cancel(tx, others, "the recording was cancelled").await
 }
 

@@ -11,10 +11,11 @@ mod noop;
 mod preview;
 mod sweep;
 mod upload;
+mod webhook;
 
 use crate::context::Context;
 use crate::db;
-use domain::job::{Cleanup, Control, Kind, ManifestCheck, Mux, Noop, Payload, Preview, Queue, Sweep, Upload};
+use domain::job::{Cleanup, Control, Kind, ManifestCheck, Mux, Noop, Payload, Preview, Queue, Sweep, Upload, Webhook};
 use domain::retry::Fault;
 use queue::{JobCtx, JobError, Outcome, Runtime};
 use sea_orm::DatabaseTransaction;
@@ -43,7 +44,7 @@ macro_rules! jobs {
     };
 }
 
-jobs! { Cleanup, Control, ManifestCheck, Mux, Noop, Preview, Sweep, Upload }
+jobs! { Cleanup, Control, ManifestCheck, Mux, Noop, Preview, Sweep, Upload, Webhook }
 
 /// The queues of `queues` on which jobs of `kind` are found: its own; `noop` is found on any.
 fn lanes(kind: Kind, queues: &[Queue]) -> impl Iterator<Item = Queue> {

@@ -8,9 +8,10 @@ use super::{Job, control};
 use crate::context::Context;
 use crate::db::recordings::{self, Advanced, From};
 use crate::db::sweep::{self, Open, Silence};
+use crate::db::webhooks;
 use crate::{db, rescan};
 use domain::id::RecordingId;
-use domain::job::{Ended, Kind, ManifestCheck, Mux, Payload, Queue, Sweep, Upload};
+use domain::job::{Ended, Kind, ManifestCheck, Mux, Payload, Queue, Sweep, Upload, Webhook};
 use domain::recording::{Cause, State};
 use queue::enqueue::Enqueue;
 use queue::read::LiveJob;
@@ -35,8 +36,9 @@ impl Job for Sweep {
         resume_unfinished(cx).await?;
         resume_uploads(cx).await?;
         resume_looks(cx).await?;
+        resume_deliveries(cx).await?;
         look_after_incoming(cx).await?;
-        for queue in [Queue::Control, Queue::Mux, Queue::Ingest] {
+        for queue in [Queue::Control, Queue::Mux, Queue::Ingest, Queue::Webhook] {
             cx.bell.ring(queue.as_str());
         }
         Ok(Outcome::Completed)
@@ -166,6 +168,32 @@ async fn resume_upload_of(cx: &Context, page: &[Open]) -> Result<(), JobError> {
     Ok(())
 }
 
+/// Sees that events that wait for a receiver go out: their job was lost, or the endpoint is told of events again. Not
+/// those whose last job was given up: a person has cancelled it, or it is poison.
+async fn resume_deliveries(cx: &Context) -> Result<(), JobError> {
+    let mut after = None;
+    loop {
+        let page = webhooks::undelivered(&cx.db, after.as_ref(), PAGE).await?;
+        let subjects: Vec<&str> = page.iter().map(|waiting| waiting.recording.as_str()).collect();
+        let live = queue::read::live_jobs(&cx.db, &subjects).await?;
+        for waiting in &page {
+            let job = Webhook { recording: waiting.recording.clone(), endpoint: waiting.endpoint.clone() };
+            let key = job.unique_key();
+            if live.iter().any(|live| live.unique_key == key) {
+                continue;
+            }
+            let last = queue::read::last_ended(&cx.db, waiting.recording.as_str(), Kind::Webhook.as_str()).await?;
+            if last.is_some_and(|last| last.unique_key == key && is_given_up(&last)) {
+                continue;
+            }
+            tracing::info!(recording.id = %waiting.recording, endpoint = waiting.endpoint, "delivery of events resumed");
+            put(&cx.db, &job, waiting.owner.as_str()).await?;
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+    }
+}
+
 /// Looks after bytes in the object store that no row knows: of a part of the recordings each minute, since every look is
 /// a request to the store. A store that is away is not waited for again and again: the rest of the minute's part comes in
 /// the next round.
@@ -200,10 +228,11 @@ fn works(live: &[LiveJob], open: &Open, kinds: &[Kind]) -> bool {
 async fn gave_up(cx: &Context, open: &Open, kind: Kind) -> Result<Option<Ended>, JobError> {
     let last = queue::read::last_ended(&cx.db, open.id.as_str(), kind.as_str()).await?;
     let this_plan = Mux { recording: open.id.clone(), version: open.plan_version }.unique_key();
-    Ok(last.filter(|ended| {
-        matches!(ended.outcome.as_str(), "discarded" | "cancelled")
-            && (kind != Kind::Mux || ended.unique_key == this_plan)
-    }))
+    Ok(last.filter(|ended| is_given_up(ended) && (kind != Kind::Mux || ended.unique_key == this_plan)))
+}
+
+fn is_given_up(ended: &Ended) -> bool {
+    matches!(ended.outcome.as_str(), "discarded" | "cancelled")
 }
 
 /// A recording that is being finalized, whose job was given up and whose follow-up, which would have said so, is gone as
