@@ -84,16 +84,22 @@ impl Context {
     /// # Errors
     /// The first part that does not work.
     pub async fn open(config: Config) -> Result<Context, Error> {
-        let db = open_database(&config).await?;
+        let (mut db, metrics) = (open_database(&config).await?, Metrics::new());
+        let measured = metrics.clone();
+        db.set_metric_callback(move |info| {
+            measured.queried(db::Query::of(info.statement), info.failed, info.elapsed);
+        });
+        metrics.show_pool(&db);
         let clock = Clock::read(&db).await.map_err(Error::Database)?;
         let store = Store::open(&config.storage).await.map_err(Error::Storage)?;
+        let measured = metrics.clone();
+        store.observe(move |request, outcome, took| measured.stored(request, outcome, took));
         let checked = store.check().await.map_err(Error::Storage)?;
         if checked.ignores_conditions {
             tracing::warn!("the store ignores conditions; nothing rests on them");
         }
         let staging = Staging::open(&config.staging, &store, &db).await.map_err(Error::Staging)?;
-        let (bell, metrics) = (Bell::new(&db), Metrics::new());
-        let inits = Inits::default();
+        let (bell, inits) = (Bell::new(&db), Inits::default());
         Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics, inits })
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::auth::{self, Keyring};
 use crate::context::Context;
-use crate::http::health::{self, Health, Readiness};
+use crate::http::health::{self, Health, Readiness, StoreLook};
 use crate::http::listen::{self, Patience};
 use crate::playlist::Playlists;
 use crate::staging::Mode;
@@ -87,6 +87,7 @@ impl Bound {
         let upkeep = async {
             tokio::select! {
                 () = upkeep(&cx) => {}
+                () = cx.metrics.watch_queues(&cx.db, &cx.clock) => {}
                 () = stop.cancelled() => {}
             }
         };
@@ -111,7 +112,8 @@ pub async fn run(cx: Context, stop: CancellationToken) -> Result<(), Error> {
     }
     let stop = stop.child_token();
     let ingest = async {
-        let ended = work::run(cx, &[Queue::Ingest], stop.clone()).await;
+        // The API is ready without its lease: it takes in, and whoever has one brings it on.
+        let ended = work::run(cx, &[Queue::Ingest], &Readiness::default(), stop.clone()).await;
         stop.cancel();
         ended
     };
@@ -123,11 +125,15 @@ pub async fn run(cx: Context, stop: CancellationToken) -> Result<(), Error> {
 ///
 /// # Errors
 /// The address of setting `work.listen` is taken or not ours.
-pub async fn observe(cx: &Context, stop: CancellationToken) -> Result<impl Future<Output = ()> + use<>, Error> {
+pub async fn observe(
+    cx: &Context,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + use<>, Error> {
     let address = cx.config.work.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
-    let readiness = Readiness::default();
-    let health = Health { db: cx.db.clone(), metrics: cx.metrics.clone(), readiness: readiness.clone() };
+    let store = Some(StoreLook::new(cx.store.clone()));
+    let health = Health { db: cx.db.clone(), store, metrics: cx.metrics.clone(), readiness: readiness.clone() };
     let shutdown = async move {
         stop.cancelled().await;
         readiness.stop();

@@ -1,7 +1,8 @@
 //! The process that works: registers what it can run with the engine and runs it until told to stop.
 
 use crate::context::Context;
-use crate::{child, jobs, rescan, staging};
+use crate::http::health::Readiness;
+use crate::{child, jobs, rescan, staging, webhook};
 use domain::job::{Kind, Queue};
 use queue::Runtime;
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub enum Error {
     /// `mux` was asked for, and no result could be verified here.
     #[error(transparent)]
     Child(#[from] child::Error),
+    /// `webhook` was asked for, and something could only be delivered unsigned.
+    #[error("open webhooks")]
+    Webhook(#[source] webhook::Error),
     /// The schedule could not be written.
     #[error("schedule sweep")]
     Schedule(#[source] sea_orm::DbErr),
@@ -36,14 +40,17 @@ pub enum Error {
 
 /// Works `queues` until `stop`, then drains: what runs may end, what has not begun is handed back.
 ///
-/// In `local` staging `ingest` is worked only where the registered folder is seen: nobody else can bring its bytes.
+/// `readiness` follows the engine: it is lost with the lease. In `local` staging `ingest` is worked only where the registered folder is seen: nobody else can bring its bytes.
 ///
 /// # Errors
 /// It cannot begin, or the engine ended by itself.
-pub async fn run(cx: Context, queues: &[Queue], stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(cx: Context, queues: &[Queue], readiness: &Readiness, stop: CancellationToken) -> Result<(), Error> {
     let queues = workable(&cx, queues).await?;
     if queues.contains(&Queue::Mux) {
         child::program()?;
+    }
+    if queues.contains(&Queue::Webhook) {
+        cx.receivers.require_secrets().map_err(Error::Webhook)?;
     }
     if queues.contains(&Queue::Control) {
         let scheduled = queue::kinds::schedule(&cx.db, Kind::Sweep.as_str(), SWEEP_EVERY).await;
@@ -51,6 +58,10 @@ pub async fn run(cx: Context, queues: &[Queue], stop: CancellationToken) -> Resu
     }
     let runtime = Runtime::new(cx.db.clone(), engine(&cx.config));
     let runtime = jobs::register(runtime, &cx, &queues);
+    let (counted, pool) = (cx.metrics.clone(), &cx.config.work.pool);
+    cx.metrics.show_engine(runtime.engine(), &queues, pool, cx.clock.clone());
+    readiness.depend_on(runtime.engine());
+    let runtime = runtime.observe(move |event| counted.job(event));
     let stopped = stop.clone();
     let running = runtime.run(async move { stopped.cancelled().await }, cx.config.work.drain);
     let words: Vec<_> = queues.iter().map(|queue| queue.as_str()).collect();

@@ -5,6 +5,7 @@ use super::interrupted;
 use ::worker::auth::Keyring;
 use ::worker::config::Config;
 use ::worker::context::Context;
+use ::worker::http::health::Readiness;
 use ::worker::{child, serve, telemetry, work};
 use domain::job::Queue;
 use tokio_util::sync::CancellationToken;
@@ -42,9 +43,10 @@ pub(crate) async fn work(args: WorkArgs, config: Config) -> anyhow::Result<Exit>
     };
     let cx = Context::open(config).await?;
     let stop = on_signal();
-    let health = serve::observe(&cx, stop.clone()).await?;
+    let readiness = Readiness::default();
+    let health = serve::observe(&cx, readiness.clone(), stop.clone()).await?;
     let working = async {
-        let ended = work::run(cx, &queues, stop.clone()).await;
+        let ended = work::run(cx, &queues, &readiness, stop.clone()).await;
         stop.cancel();
         ended
     };

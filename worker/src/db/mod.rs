@@ -15,6 +15,9 @@ pub mod recordings;
 pub mod segments;
 pub mod settings;
 pub mod sweep;
+mod timing;
+
+pub use timing::{QUERIES, Query};
 
 use crate::secret::Secret;
 use domain::retry::{Classify, Fault};
@@ -24,6 +27,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::Connection as _;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -241,29 +245,41 @@ pub async fn commit(tx: DatabaseTransaction) -> Result<(), Error> {
     answered(tx.commit()).await.map_err(Error::of("commit transaction", ""))
 }
 
+/// A statement that says which file it stands in.
+#[track_caller]
 fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+    Statement::from_sql_and_values(DbBackend::Postgres, timing::named(sql, Location::caller()), values)
 }
 
-/// Rows touched.
-async fn execute<const N: usize>(db: &impl ConnectionTrait, sql: &str, values: [Value; N]) -> Result<u64, DbErr> {
-    answered(db.execute_raw(statement(sql, values))).await.map(|done| done.rows_affected())
-}
-
-async fn one<const N: usize>(
+/// Rows touched. (No `async fn`, nor are the next two: an async function does not know who called it.)
+#[track_caller]
+fn execute<const N: usize>(
     db: &impl ConnectionTrait,
     sql: &str,
     values: [Value; N],
-) -> Result<Option<QueryResult>, DbErr> {
-    answered(db.query_one_raw(statement(sql, values))).await
+) -> impl Future<Output = Result<u64, DbErr>> {
+    let statement = statement(sql, values);
+    async move { answered(db.execute_raw(statement)).await.map(|done| done.rows_affected()) }
 }
 
-async fn all<const N: usize>(
+#[track_caller]
+fn one<const N: usize>(
     db: &impl ConnectionTrait,
     sql: &str,
     values: [Value; N],
-) -> Result<Vec<QueryResult>, DbErr> {
-    answered(db.query_all_raw(statement(sql, values))).await
+) -> impl Future<Output = Result<Option<QueryResult>, DbErr>> {
+    let statement = statement(sql, values);
+    async move { answered(db.query_one_raw(statement)).await }
+}
+
+#[track_caller]
+fn all<const N: usize>(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: [Value; N],
+) -> impl Future<Output = Result<Vec<QueryResult>, DbErr>> {
+    let statement = statement(sql, values);
+    async move { answered(db.query_all_raw(statement)).await }
 }
 
 /// A column by name.

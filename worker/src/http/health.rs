@@ -1,6 +1,10 @@
 //! Whether the process lives, whether it can work, and what it counted.
+//!
+//! Lives: it answers. Can work: it does not stop, the database answers, its engine holds its lease, and the store is there
+//! where nothing can be done without it. A look at the store is kept for a while, so that many who ask cost one look.
 
 use super::problem::{Code, Problem};
+use crate::storage::Store;
 use crate::telemetry::Metrics;
 use axum::Router;
 use axum::extract::State;
@@ -9,17 +13,25 @@ use axum::routing::get;
 use http::{HeaderValue, header};
 use sea_orm::DatabaseConnection;
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
-/// Longest wait for the database in a look at readiness: a probe gives up after a second by default.
+/// Longest wait for database and store in a look at readiness: a probe gives up after a second by default.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// How long a look at the store holds: shorter than two probes by default, which come every ten seconds.
+const STORE_SEEN_FOR: Duration = Duration::from_secs(8);
+
+/// What is looked for in the store. That it is not there is an answer; any other process looks for the same.
+const STORE_KEY: &str = ".spool-ready";
+
 /// Says whether a process takes on work. Cheap to clone; clones say the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Readiness {
     stopping: Arc<AtomicBool>,
+    engine: Arc<OnceLock<queue::Engine>>,
 }
 
 impl Readiness {
@@ -28,8 +40,51 @@ impl Readiness {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// From now on the process is ready only while this engine holds its lease and does not drain.
+    pub fn depend_on(&self, engine: queue::Engine) {
+        let _ = self.engine.set(engine);
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::Relaxed) || self.engine.get().is_some_and(queue::Engine::is_draining)
+    }
+
+    fn has_lease(&self) -> bool {
+        self.engine.get().is_none_or(queue::Engine::has_lease)
+    }
+}
+
+/// The store as it was seen last, for processes that can do nothing without it.
+#[derive(Clone)]
+pub struct StoreLook {
+    store: Store,
+    last: Arc<Mutex<Option<(Instant, bool)>>>,
+}
+
+impl StoreLook {
+    /// Nobody has looked yet.
+    pub fn new(store: Store) -> StoreLook {
+        StoreLook { store, last: Arc::default() }
+    }
+
+    /// Looks, unless somebody just has. Whoever comes meanwhile waits for the same look.
+    async fn is_there(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, there)) = *last
+            && at.elapsed() < STORE_SEEN_FOR
+        {
+            return there;
+        }
+        // A look that is given up by its caller is one that found nothing; the next one looks again.
+        let there = match self.store.require_there(STORE_KEY).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(error = %error, "store is not there");
+                false
+            }
+        };
+        *last = Some((Instant::now(), there));
+        there
     }
 }
 
@@ -38,6 +93,8 @@ impl Readiness {
 pub struct Health {
     /// The database, asked by readiness alone.
     pub db: DatabaseConnection,
+    /// The store, where the process can do nothing without it.
+    pub store: Option<StoreLook>,
     /// What was counted.
     pub metrics: Metrics,
     /// Whether the process takes on work.
@@ -62,8 +119,20 @@ async fn readyz(State(health): State<Health>) -> Result<Response, Problem> {
     if health.readiness.is_stopping() {
         return Err(Problem::new(Code::Stopping));
     }
-    let looked = tokio::time::timeout(LOOK_TIMEOUT, crate::db::settings::now(&health.db)).await;
+    if !health.readiness.has_lease() {
+        let why = "the database has taken no heartbeat of this process in time";
+        return Err(Problem::new(Code::DatabaseUnavailable).detail(why));
+    }
+    let store = async {
+        match &health.store {
+            Some(look) => tokio::time::timeout(LOOK_TIMEOUT, look.is_there()).await.unwrap_or(false),
+            None => true,
+        }
+    };
+    let database = tokio::time::timeout(LOOK_TIMEOUT, crate::db::settings::now(&health.db));
+    let (looked, store) = tokio::join!(database, store);
     match looked {
+        Ok(Ok(_)) if !store => Err(Problem::new(Code::StorageUnavailable)),
         Ok(Ok(_)) => Ok(axum::Json(json!({ "status": "ready" })).into_response()),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Problem::new(Code::DatabaseUnavailable)),

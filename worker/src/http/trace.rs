@@ -14,13 +14,24 @@ use tracing::Instrument as _;
 /// Header with the request's id, for whoever looks into the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Header in which a caller says which trace a request is part of.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Logs, counts, and answers for whatever panics. The query and the headers are never logged: they hold tokens.
 pub(crate) async fn watch(State(api): State<Api>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = uuid::Uuid::new_v4().simple().to_string();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", http.id = id, http.method = %method, http.path = path);
+    let trace = request.headers().get(TRACE_PARENT).and_then(|value| trace_of(value.to_str().ok()?)).map(str::to_owned);
+    let span = tracing::info_span!(
+        "request",
+        http.id = id,
+        http.method = %method,
+        http.route = route,
+        http.path = path,
+        trace.id = trace
+    );
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| {
         span.in_scope(|| tracing::error!("request panicked"));
@@ -41,11 +52,40 @@ pub(crate) async fn watch(State(api): State<Api>, request: Request, next: Next) 
     response
 }
 
+/// The trace that a caller says this request is part of: 32 digits of a `traceparent` of W3C Trace Context.
+fn trace_of(parent: &str) -> Option<&str> {
+    let mut parts = parent.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+    let known = version.len() == 2 && version != "ff" && digits(version);
+    (known && trace.len() == 32 && digits(trace) && trace.bytes().any(|c| c != b'0')).then_some(trace)
+}
+
 /// Bounds the time of a request whose body is small.
 pub(crate) async fn bound(State(api): State<Api>, request: Request, next: Next) -> Response {
     let limit = api.cx.config.http.request_timeout;
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(Code::RequestTimeout).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trace_of;
+
+    #[test]
+    fn trace_is_taken_from_a_caller_that_names_one() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_of(&format!("00-{id}-00f067aa0ba902b7-01")), Some(id));
+        for bad in [
+            String::new(),
+            format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+            format!("ff-{id}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()),
+            "00-token-of-somebody-01".to_owned(),
+        ] {
+            assert_eq!(trace_of(&bad), None, "{bad}");
+        }
     }
 }

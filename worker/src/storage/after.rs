@@ -15,6 +15,6 @@ impl Store {
         debug_assert!(prefix.ends_with('/') && after.starts_with(prefix), "{after} is below {prefix}");
         let lister = self.op.lister_with(prefix).recursive(true).start_after(after).await;
         let lister = lister.map_err(|error| Error::of(Op::List, prefix, error))?;
-        Ok(Listing { lister, prefix: prefix.to_owned() })
+        Ok(Listing { store: self.clone(), lister, prefix: prefix.to_owned() })
     }
 }

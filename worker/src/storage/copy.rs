@@ -1,6 +1,6 @@
 //! Copying an object inside the store.
 
-use super::{Error, Meta, Op, Place, Store};
+use super::{Error, Meta, Op, Place, Request, Store};
 use futures_util::TryStreamExt as _;
 use tokio_util::io::StreamReader;
 
@@ -26,7 +26,8 @@ impl Store {
                 let op = if size_bytes < PART_BYTES { &self.op } else { &self.large };
                 let copying = op.copy_with(from, to).source_content_length_hint(size_bytes);
                 let copying = copying.chunk(PART_BYTES as usize).concurrent(PARTS_AT_ONCE);
-                let copied = copying.await.map_err(|source| Error::of(Op::Copy, from, source))?;
+                let copying = async { copying.await.map_err(|source| Error::of(Op::Copy, from, source)) };
+                let copied = self.timed(Request::Copy, copying).await?;
                 Ok(Meta { size_bytes, etag: copied.etag().map(str::to_owned) })
             }
             Place::Folder(_) | Place::Memory => {

@@ -13,6 +13,7 @@ mod folder;
 mod open;
 mod presign;
 mod read;
+mod timing;
 mod writer;
 
 pub use check::Checked;
@@ -21,6 +22,7 @@ pub use faults::{Call, Fault, Faults};
 pub use open::{Addressing, Config, Identity, Service};
 pub use presign::Presigned;
 pub(crate) use presign::TTL_MAX as PRESIGN_TTL_MAX;
+pub use timing::{Request, StoreOutcome};
 pub use writer::ObjectWriter;
 
 use bytes::Bytes;
@@ -30,6 +32,7 @@ use folder::{Folder, Held};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::time::Duration;
+use timing::Watch;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Bodies up to this length are written in one request; longer ones in parts of it. Small enough to hold a few in
@@ -55,6 +58,7 @@ pub struct Store {
     place: Place,
     /// Longest read of a range, all tries together.
     patience: Duration,
+    watch: Watch,
 }
 
 /// What kind of place objects lie in.
@@ -113,9 +117,12 @@ impl Store {
     /// [`Error::Short`] when the store holds another length afterwards.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<Meta, Error> {
         let size_bytes = bytes.len() as u64;
-        let _held = self.hold(key).await?;
-        let written = self.op.write(key, bytes).await.map_err(|source| Error::of(Op::Put, key, source))?;
-        self.written(key, size_bytes, &written).await
+        let put = async {
+            let _held = self.hold(key).await?;
+            let written = self.op.write(key, bytes).await.map_err(|source| Error::of(Op::Put, key, source))?;
+            self.written(key, size_bytes, &written).await
+        };
+        self.timed(Request::Put, put).await
     }
 
     /// Writes an object of `size_bytes` from a reader, with bounded memory. It is durable, and whole or not there.
@@ -214,12 +221,15 @@ impl Store {
     /// # Errors
     /// The store cannot tell.
     pub async fn stat(&self, key: &str) -> Result<Option<Meta>, Error> {
-        match self.op.stat(key).await {
-            Ok(meta) if meta.is_file() => Ok(Some(meta_of(&meta))),
-            Ok(_) => Ok(None),
-            Err(source) if source.kind() == opendal::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::of(Op::Stat, key, source)),
-        }
+        let stat = async {
+            match self.op.stat(key).await {
+                Ok(meta) if meta.is_file() => Ok(Some(meta_of(&meta))),
+                Ok(_) => Ok(None),
+                Err(source) if source.kind() == opendal::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(Error::of(Op::Stat, key, source)),
+            }
+        };
+        self.timed(Request::Stat, stat).await
     }
 
     /// Everything whose key begins with `prefix`, which is empty or ends in `/`, in no particular order.
@@ -230,7 +240,7 @@ impl Store {
         debug_assert!(prefix.is_empty() || prefix.ends_with('/'), "a prefix ends in /: {prefix}");
         let path = if prefix.is_empty() { "/" } else { prefix };
         let lister = self.op.lister_with(path).recursive(true).await.map_err(|e| Error::of(Op::List, prefix, e))?;
-        Ok(Listing { lister, prefix: prefix.to_owned() })
+        Ok(Listing { store: self.clone(), lister, prefix: prefix.to_owned() })
     }
 
     /// Deletes objects; one that is not there is no error, so that it can be repeated.
@@ -239,19 +249,24 @@ impl Store {
     /// The store could not delete at least one of them.
     pub async fn delete(&self, keys: &[String]) -> Result<(), Error> {
         for batch in keys.chunks(DELETE_BATCH) {
-            let first = batch.first().map_or("", String::as_str);
-            let failed = |source| Error::of(Op::Delete, first, source);
-            for meetings in 0.. {
-                match self.op.delete_iter(batch.iter().cloned()).await {
-                    Ok(()) => break,
-                    // In a folder another one deleted it between the look and the deed: it is gone, the others may not be.
-                    Err(source) if source.kind() == opendal::ErrorKind::NotFound && meetings < MEETINGS_MAX => {}
-                    Err(source) => return Err(failed(source)),
-                }
+            self.timed(Request::Delete, self.delete_batch(batch)).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_batch(&self, batch: &[String]) -> Result<(), Error> {
+        let first = batch.first().map_or("", String::as_str);
+        let failed = |source| Error::of(Op::Delete, first, source);
+        for meetings in 0.. {
+            match self.op.delete_iter(batch.iter().cloned()).await {
+                Ok(()) => break,
+                // In a folder another one deleted it between the look and the deed: it is gone, the others may not be.
+                Err(source) if source.kind() == opendal::ErrorKind::NotFound && meetings < MEETINGS_MAX => {}
+                Err(source) => return Err(failed(source)),
             }
-            if let Place::Folder(folder) = &self.place {
-                folder.prune(batch).await;
-            }
+        }
+        if let Place::Folder(folder) = &self.place {
+            folder.prune(batch).await;
         }
         Ok(())
     }
@@ -292,6 +307,7 @@ fn meta_of(meta: &opendal::Metadata) -> Meta {
 
 /// A listing under way.
 pub struct Listing {
+    store: Store,
     lister: opendal::Lister,
     prefix: String,
 }
@@ -302,6 +318,11 @@ impl Listing {
     /// # Errors
     /// The store stopped answering; what was given so far holds.
     pub async fn page(&mut self, limit: usize) -> Result<Vec<Listed>, Error> {
+        let store = self.store.clone();
+        store.timed(Request::List, self.next_page(limit)).await
+    }
+
+    async fn next_page(&mut self, limit: usize) -> Result<Vec<Listed>, Error> {
         let mut page = Vec::new();
         while page.len() < limit {
             let Some(entry) = self.lister.next().await else { break };

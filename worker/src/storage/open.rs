@@ -2,6 +2,7 @@
 
 use super::folder::{Folder, LOCK};
 use super::presign::Presigner;
+use super::timing::Watch;
 use super::{Error, Faults, Op, Place, Store};
 use crate::secret::Secret;
 use opendal::layers::{RetryLayer, TimeoutLayer};
@@ -167,6 +168,7 @@ pub(super) async fn open(config: &Config, faults: Option<&Faults>) -> Result<Sto
                 op: op.layer(timeout),
                 place: Place::Folder(Folder::new(root)),
                 patience,
+                watch: Watch::default(),
             })
         }
         Service::S3 => {
@@ -182,11 +184,23 @@ pub(super) async fn open(config: &Config, faults: Option<&Faults>) -> Result<Sto
             let around = timeout.clone().with_timeout(config.timeout.max(config.io_timeout));
             let large = op.clone().layer(patient.clone()).layer(retry.clone()).layer(patient);
             let place = Place::Bucket(Arc::new(Presigner::new(config)));
-            Ok(Store { large, op: op.layer(timeout).layer(retry).layer(around), place, patience })
+            Ok(Store {
+                large,
+                op: op.layer(timeout).layer(retry).layer(around),
+                place,
+                patience,
+                watch: Watch::default(),
+            })
         }
         Service::Memory => {
             let op = bare(Operator::new(services::Memory::default()).map_err(refused)?);
-            Ok(Store { large: op.clone().layer(patient), op: op.layer(timeout), place: Place::Memory, patience })
+            Ok(Store {
+                large: op.clone().layer(patient),
+                op: op.layer(timeout),
+                place: Place::Memory,
+                patience,
+                watch: Watch::default(),
+            })
         }
     }
 }

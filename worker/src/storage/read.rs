@@ -1,6 +1,6 @@
 //! Reading an object or a range of it: all of what was asked for, or an error.
 
-use super::{Error, Op, Place, Store};
+use super::{Error, Op, Place, Request, Store};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use std::ops::Range;
@@ -11,7 +11,10 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when there is none.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
-        self.op.read(key).await.map(|buffer| buffer.to_bytes()).map_err(|source| Error::of(Op::Get, key, source))
+        let get = async {
+            self.op.read(key).await.map(|buffer| buffer.to_bytes()).map_err(|source| Error::of(Op::Get, key, source))
+        };
+        self.timed(Request::Get, get).await
     }
 
     /// The bytes `range` of an object.
@@ -43,7 +46,8 @@ impl Store {
         };
         // Each piece has its time, and all of them together no more than one: a server that trickles is a slow server.
         let slow = |source| Error::Unavailable { op: Op::Get, key: key.to_owned(), source: Box::new(source) };
-        tokio::time::timeout(self.patience, read).await.map_err(slow)?
+        let bounded = async { tokio::time::timeout(self.patience, read).await.map_err(slow)? };
+        self.timed(Request::Get, bounded).await
     }
 
     /// Makes sure that the place itself is there, before an object that is not is given up for lost. A server answers a
@@ -73,8 +77,12 @@ impl Store {
         key: &str,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
-        let mut pieces = self.pieces(key, range, None).await?;
-        let first = pieces.next().await?;
+        let begin = async {
+            let mut pieces = self.pieces(key, range, None).await?;
+            let first = pieces.next().await?;
+            Ok((pieces, first))
+        };
+        let (pieces, first) = self.timed(Request::Get, begin).await?;
         let others = stream::try_unfold(pieces, async |mut pieces| {
             let piece = pieces.next().await?;
             Ok(piece.map(|piece| (piece, pieces)))

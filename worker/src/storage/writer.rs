@@ -1,6 +1,6 @@
 //! An object on its way into the store, part by part.
 
-use super::{Error, Meta, Op, Store};
+use super::{Error, Meta, Op, Place, Request, Store};
 use bytes::Bytes;
 
 /// Parts in flight while the next one is filled: hides one round trip, costs one part of memory.
@@ -17,6 +17,9 @@ pub struct ObjectWriter {
 
 impl ObjectWriter {
     pub(super) async fn begin(store: Store, key: &str, part_bytes: usize) -> Result<Self, Error> {
+        if let Place::Folder(folder) = &store.place {
+            folder.require_there(key).await?;
+        }
         let writing = store.large.writer_with(key).chunk(part_bytes).concurrent(PARTS_AHEAD);
         let writer = writing.await.map_err(|source| Error::of(Op::Put, key, source))?;
         Ok(Self { store, key: key.to_owned(), size_bytes: 0, writer: Some(writer) })
@@ -29,14 +32,21 @@ impl ObjectWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.size_bytes += bytes.len() as u64;
         let writer = self.writer.as_mut().expect("a writer is there until it is closed");
-        writer.write(bytes).await.map_err(|source| Error::of(Op::Put, &self.key, source))
+        let key = &self.key;
+        let part = async { writer.write(bytes).await.map_err(|source| Error::of(Op::Put, key, source)) };
+        self.store.timed(Request::Part, part).await
     }
 
     /// Makes the object appear, durable and whole.
     ///
     /// # Errors
     /// The store could not finish it; nothing appears then.
-    pub async fn close(mut self) -> Result<Meta, Error> {
+    pub async fn close(self) -> Result<Meta, Error> {
+        let store = self.store.clone();
+        store.timed(Request::Finish, self.finish()).await
+    }
+
+    async fn finish(mut self) -> Result<Meta, Error> {
         // The folder of the key may have been emptied and taken away since the writer was begun.
         let _held = self.store.hold(&self.key).await?;
         let mut writer = self.writer.take().expect("a writer is there until it is closed");

@@ -270,7 +270,9 @@ impl World {
     /// Works the queue `ingest` until the test ends.
     pub(crate) fn ingest(&self) {
         let (cx, stop) = (self.cx.clone(), self.stop.clone());
-        tokio::spawn(async move { worker::work::run(cx, &[domain::job::Queue::Ingest], stop).await });
+        tokio::spawn(
+            async move { worker::work::run(cx, &[domain::job::Queue::Ingest], &Default::default(), stop).await },
+        );
     }
 
     /// Files of committed staged bytes of one object, for example `video-001`, in either mode.

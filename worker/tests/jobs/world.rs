@@ -98,7 +98,7 @@ impl World {
     pub fn work_on(&self, queues: &[Queue]) -> Worker {
         let (stop, cx, queues) = (CancellationToken::new(), self.cx.clone(), queues.to_vec());
         let stopped = stop.clone();
-        Worker { stop, ended: tokio::spawn(async move { work::run(cx, &queues, stopped).await }) }
+        Worker { stop, ended: tokio::spawn(async move { work::run(cx, &queues, &Default::default(), stopped).await }) }
     }
 
     pub async fn create(&self, id: &str) -> RecordingId {
