@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::staging::Staging;
 use crate::storage::Store;
 use crate::telemetry::Metrics;
-use crate::{db, staging, storage};
+use crate::webhook::Receivers;
+use crate::{db, staging, storage, webhook};
 use queue::notify::Bell;
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Initialization sections of other uploaders that jobs of this process have read.
     pub inits: Inits,
+    /// Whom the settings let hear of events.
+    pub receivers: Receivers,
 }
 
 /// Why a process cannot start.
@@ -64,13 +67,16 @@ pub enum Error {
     /// The staging folder cannot be used.
     #[error("open staging")]
     Staging(#[source] staging::Error),
+    /// The receivers of events cannot be used.
+    #[error("open webhooks")]
+    Webhooks(#[source] webhook::Error),
 }
 
 impl Error {
     /// The cause is a setting, not something that is away.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Error::Missing { .. } | Error::Schema { .. } => true,
+            Error::Missing { .. } | Error::Schema { .. } | Error::Webhooks(_) => true,
             Error::Storage(storage::Error::Refused { .. } | storage::Error::NoBucket { .. })
             | Error::Staging(staging::Error::Foreign { .. }) => true,
             Error::Database(_) | Error::Migration(_) | Error::Storage(_) | Error::Staging(_) => false,
@@ -84,6 +90,7 @@ impl Context {
     /// # Errors
     /// The first part that does not work.
     pub async fn open(config: Config) -> Result<Context, Error> {
+        let receivers = Receivers::open(&config.webhook, &config.http.public_url).map_err(Error::Webhooks)?;
         let (mut db, metrics) = (open_database(&config).await?, Metrics::new());
         let measured = metrics.clone();
         db.set_metric_callback(move |info| {
@@ -100,7 +107,12 @@ impl Context {
         }
         let staging = Staging::open(&config.staging, &store, &db).await.map_err(Error::Staging)?;
         let (bell, inits) = (Bell::new(&db), Inits::default());
-        Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics, inits })
+        // Before anybody writes an event: one that names an endpoint which the database does not know goes to nobody.
+        let endpoints = db::webhooks::sync(&db, &receivers.endpoints()).await.map_err(Error::Database)?;
+        if endpoints > 0 {
+            tracing::info!(endpoints, "webhook endpoints of the settings written");
+        }
+        Ok(Context { db, store, staging, config: Arc::new(config), bell, clock, metrics, inits, receivers })
     }
 }
 

@@ -16,6 +16,7 @@ pub mod segments;
 pub mod settings;
 pub mod sweep;
 mod timing;
+pub mod webhooks;
 
 pub use timing::{QUERIES, Query};
 
