@@ -130,6 +130,9 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
     let followed = run(&site, &["job", "follow", &short]);
     assert_eq!(followed.code, 0, "{followed:?}");
     assert!(followed.stdout.lines().last().unwrap().starts_with("noop completed"), "{followed:?}");
+    let waited = run(&site, &["job", "enqueue", "noop", "--wait"]);
+    assert_eq!(waited.code, 0, "{waited:?}");
+    assert!(waited.stdout.lines().last().unwrap().starts_with("noop completed"), "{waited:?}");
     let cancelled = run(&site, &["job", "follow", &later]);
     assert_eq!(cancelled.code, 1, "a cancelled job has not done its work: {cancelled:?}");
 }

@@ -1,5 +1,6 @@
 //! `spool job enqueue`: a job by hand.
 
+use super::follow;
 use crate::cli::connect;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 /// For `--help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  spool job enqueue sweep
+  spool job enqueue sweep --wait
   spool job enqueue noop '{\"wait_ms\": 1000}' --in 30s
   spool job enqueue manifest_check '{\"recording\": \"r1\"}' --hasten";
 
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// If a job of the same key waits, bring it forward instead of leaving it.
     #[arg(long)]
     hasten: bool,
+    /// Tell how it goes on, and end as it ends: 0 when it was completed, else 1.
+    #[arg(long = "wait")]
+    follow: bool,
     /// Why, for the colleagues.
     #[arg(long)]
     reason: Option<String>,
@@ -79,6 +83,9 @@ pub(super) async fn run(db: &DatabaseConnection, args: Args, out: Output) -> any
         true => format!("job {}", answer.id),
         false => format!("job {} holds the same key already", answer.id),
     })?;
+    if args.follow {
+        return follow::one(db, answer.id, out).await;
+    }
     Ok(Exit::Ok)
 }
 
