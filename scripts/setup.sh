@@ -102,6 +102,9 @@ look() {
   if [ "$scope" = test ] && ! has pgrep; then
     lacks "the pgrep and kill commands" "procps" ""
   fi
+  if [ "$scope" = test ] && ! has node; then
+    lacks "Node.js, for the examples of the documentation" "nodejs" "node"
+  fi
   if [ "$scope" = test ] && ! has_python; then
     lacks "Python (3.11 or newer) with venv" "python3 python3-venv" "python"
   fi

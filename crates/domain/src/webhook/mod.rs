@@ -42,13 +42,18 @@ pub struct Body<'a> {
     pub data: Json,
 }
 
+/// What an event may tell of, and the last part of its address; a viewer adds a token.
+const MADE: [(&str, &str); 3] = [("result", "result.mp4"), ("poster", "poster.jpg"), ("preview", "preview.gif")];
+
 impl<'a> Body<'a> {
-    /// The body for an event. `public_url` is where this server is reached, for the result's address.
+    /// The body for an event. `public_url` is where this server is reached, for the addresses of what was made.
     pub fn new(kind: &'a str, timestamp: String, seq: u64, mut data: Json, public_url: &str) -> Body<'a> {
-        let id = data["id"].as_str().map(str::to_owned);
-        if let (Some(id), Some(result)) = (id, data.get_mut("result").and_then(Json::as_object_mut)) {
-            let base = public_url.trim_end_matches('/');
-            result.insert("url".to_owned(), format!("{base}/media/{id}/result.mp4").into());
+        let base = public_url.trim_end_matches('/');
+        let id = data["id"].as_str().unwrap_or_default().to_owned();
+        for (key, name) in MADE {
+            if let Some(made) = data.get_mut(key).and_then(Json::as_object_mut) {
+                made.insert("url".to_owned(), format!("{base}/media/{id}/{name}").into());
+            }
         }
         Body { kind, timestamp, seq, data }
     }
@@ -158,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn body_has_the_address_of_a_result_and_nothing_else_of_its_own() {
+    fn body_has_the_addresses_of_what_was_made_and_nothing_else_of_its_own() {
         let at = || "2023-11-14T22:13:20.123Z".to_owned();
         let data = json!({ "id": "r1", "state": "ready", "result": { "bytes": 5 } });
         let body = Body::new("recording.ready", at(), 7, data, "https://spool.example/");
@@ -166,6 +171,10 @@ mod tests {
             serde_json::to_string(&body).unwrap(),
             r#"{"type":"recording.ready","timestamp":"2023-11-14T22:13:20.123Z","seq":7,"data":{"id":"r1","result":{"bytes":5,"url":"https://spool.example/media/r1/result.mp4"},"state":"ready"}}"#
         );
+        let data = json!({ "id": "r1", "poster": { "bytes": 1 }, "preview": { "bytes": 2 } });
+        let body = Body::new("recording.preview_ready", at(), 8, data, "");
+        assert_eq!(body.data["poster"], json!({ "bytes": 1, "url": "/media/r1/poster.jpg" }));
+        assert_eq!(body.data["preview"]["url"], "/media/r1/preview.gif");
         let data = json!({ "id": "r1", "result": null });
         assert_eq!(Body::new("recording.failed", at(), 1, data.clone(), "").data, data);
     }
