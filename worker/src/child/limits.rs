@@ -13,6 +13,9 @@ use std::fmt;
 /// of recording 600 MiB, two dozen shots of a preview 20 MiB.
 const MEMORY_BYTES_MAX: u64 = 2 << 30;
 
+/// Seconds between the limit of processor time, whose signal says which limit it was, and the one that kills without a word.
+const LAST_WORD_S: u64 = 5;
+
 /// How much more polite than its parent a child is about whose pictures nobody waits for.
 const PATIENT: i32 = 10;
 
@@ -89,7 +92,7 @@ pub(super) fn set_general() -> std::io::Result<()> {
 /// Limits of its work, before it sees what the work is about.
 pub(super) fn set_for(work: &Work) -> std::io::Result<()> {
     let Limits { processor_s, file_bytes, nice: patience } = Limits::of(work);
-    tighten(Resource::Cpu, processor_s)?;
+    tighten_to(Resource::Cpu, processor_s, LAST_WORD_S)?;
     if let Some(bytes) = file_bytes {
         tighten(Resource::Fsize, bytes)?;
     }
@@ -102,6 +105,12 @@ pub(super) fn set_for(work: &Work) -> std::io::Result<()> {
 
 /// Sets a limit for good, unless a tighter one holds already.
 fn tighten(resource: Resource, most: u64) -> std::io::Result<()> {
-    let most = getrlimit(resource).maximum.map_or(most, |held| held.min(most));
-    Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
+    tighten_to(resource, most, 0)
+}
+
+/// The same with `room` above the limit until the system takes no excuse any more.
+fn tighten_to(resource: Resource, most: u64, room: u64) -> std::io::Result<()> {
+    let held = getrlimit(resource).maximum;
+    let within = |most: u64| Some(held.map_or(most, |held| held.min(most)));
+    Ok(setrlimit(resource, Rlimit { current: within(most), maximum: within(most + room) })?)
 }

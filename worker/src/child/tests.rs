@@ -96,7 +96,7 @@ async fn store_that_fails_under_a_child_is_no_damage() {
 #[tokio::test]
 async fn limit_that_kills_a_child_is_told_from_a_crash() {
     for (script, expected) in [
-        ("ulimit -t 1; while :; do :; done", Limit::Processor),
+        ("ulimit -S -t 1; while :; do :; done", Limit::Processor),
         ("ulimit -f 1; exec dd if=/dev/zero of=\"${0}.out\" bs=65536 count=16", Limit::File),
     ] {
         let error = fate(script, LONG).await.unwrap_err();

@@ -52,7 +52,7 @@ async fn child_limits_itself_before_it_sees_a_strangers_byte() {
     let mut said = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
     assert!(said.contains("read"), "it wants the first bytes: {said}");
-    assert_eq!((limit("Max cpu time"), limit("Max file size")), ("120 120".to_owned(), "0 0".to_owned()));
+    assert_eq!((limit("Max cpu time"), limit("Max file size")), ("120 125".to_owned(), "0 0".to_owned()));
     assert_eq!(nice_of(pid), nice_of(std::process::id()) + 10);
     child.kill().unwrap();
     child.wait().unwrap();
