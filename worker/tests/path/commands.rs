@@ -116,7 +116,7 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
     }
     refused(&site, 4, &["job", "snooze", NOBODY, "--for", "1m"]);
     refused(&site, 4, &["job", "enqueue", "manifest_check", r#"{"recording": "nobody"}"#]);
-    refused(&site, 5, &["job", "enqueue", "webhook", r#"{"recording": "r", "endpoint": "e"}"#]);
+    refused(&site, 5, &["job", "enqueue", "probe", r#"{"recording": "r"}"#]);
     refused(&site, 2, &["job", "enqueue", "mux", "{}"]);
     for arguments in
         [vec!["job", "enqueue", "nonsense"], vec!["job", "show", "x"], vec!["job", "ls", "--state", "gone"]]
