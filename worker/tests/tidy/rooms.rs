@@ -34,7 +34,7 @@ const STATEMENT: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CALL", "T
 
 /// A schema and the folders whose statements may name its tables and functions.
 const SCHEMAS: [(&str, &[&str]); 2] =
-    [("queue.", &["crates/queue/", "migration/"]), ("spool.", &["worker/src/db/", "migration/"])];
+    [("queue.", &["crates/queue/", "migration/"]), ("spool.", &["worker/src/db/", "migration/", "tui/src/source/pg/"])];
 
 /// Foreign crates and `unsafe` stay in their folder; this test names them as text only.
 pub(crate) fn foreign(sources: &[Source]) -> Vec<Finding> {

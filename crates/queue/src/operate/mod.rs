@@ -190,6 +190,17 @@ pub async fn drain<C: ConnectionTrait>(db: &C, worker: Uuid, by: &By) -> Result<
     ask(db, "drain worker", "SELECT queue.op_drain($1, $2, $3, $4)", vec![worker.into()], by).await
 }
 
+/// Whether the present role may give operator commands at all.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn may<C: ConnectionTrait>(db: &C) -> Result<bool, Error> {
+    let ask = "SELECT coalesce(has_function_privilege(to_regprocedure('queue.op_retry(uuid, text, text, text)'), 'EXECUTE'), false) AS may";
+    let failed = |source| Error { verb: "ask for the right to operate", source };
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, ask)).await.map_err(failed)?;
+    row.map_or(Ok(false), |row| row.try_get("", "may")).map_err(failed)
+}
+
 /// Why a job could not be put in by hand; nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {

@@ -19,7 +19,7 @@ pub use load::{LOAD, QueueGauges, gauges, load, load_sql};
 pub use narrow::WINDOW;
 pub use numbers::{EndedCounts, StateCount, count_jobs, ended_counts, live_counts};
 pub use running::{Brief, Flow, Named, RunningRow, briefs, flow, running, worker_names};
-pub use show::{JobView, PAYLOAD_MAX, ProgressRow, show_job};
+pub use show::{JobView, PAYLOAD_MAX, ProgressRow, progress, show_job};
 pub use status::{COUNT_MAX, QueueRow, WorkerRow, queues, workers};
 
 use sea_orm::DbErr;

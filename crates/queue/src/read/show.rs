@@ -83,6 +83,15 @@ pub async fn show_job<C: ConnectionTrait>(db: &C, id: Uuid) -> Result<Option<Job
     Ok(Some(JobView { row, unique_key, priority, payload, checkpoint, cancel_at, attempts, progress }))
 }
 
+/// How far a running job has come; none when it has not said.
+///
+/// # Errors
+/// The database did not answer.
+pub async fn progress<C: ConnectionTrait>(db: &C, id: Uuid) -> Result<Option<ProgressRow>, Error> {
+    let ask = Statement::from_sql_and_values(DbBackend::Postgres, PROGRESS, [id.into()]);
+    ProgressRow::find_by_statement(ask).one(db).await.map_err(reading("progress"))
+}
+
 const LIVE: &str = "SELECT id, queue, kind, queue.state_word(state) AS state, subject, owner_id, attempt, max_attempts, crashes, \
     snoozes, run_at, started_at, NULL::timestamptz AS finished_at, worker_id, NULL::text AS reason, error_class, error, created_at, \
     unique_key, priority, left(payload::text, 65536) AS payload, checkpoint, cancel_at FROM queue.job WHERE id = $1";

@@ -1,7 +1,27 @@
 //! Postgres: two connections at most, one that reads and, while armed, one that acts.
+//!
+//! [`router`] decides what is read when and never waits for the database; [`reader`] and [`actor`] wait for it, each with
+//! a connection of its own and a bound on every call.
+
+mod actor;
+mod error;
+mod jobs;
+mod json;
+mod link;
+mod numbers;
+mod reader;
+mod recording;
+mod recordings;
+mod router;
+mod slots;
+mod strips;
+mod tracks;
 
 use super::{ASKS_MAX, Ask, TOLD_MAX, Told};
 use tokio::sync::mpsc;
+
+/// The schema that this console knows. Reading goes on while a newer schema still fits; changing does not.
+pub const SCHEMA: i32 = 6;
 
 /// What the source needs to know.
 #[derive(Clone)]
@@ -19,6 +39,6 @@ pub struct Settings {
 pub fn start(settings: Settings) -> (mpsc::Sender<Ask>, mpsc::Receiver<Told>) {
     let (ask, asks) = mpsc::channel(ASKS_MAX);
     let (told, tell) = mpsc::channel(TOLD_MAX);
-    drop((settings, asks, told));
+    tokio::spawn(router::run(settings, asks, told));
     (ask, tell)
 }
