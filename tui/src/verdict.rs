@@ -41,7 +41,7 @@ pub struct Verdict {
 /// beyond that and one poll, something holds it up.
 const BEHIND_S: i64 = 15;
 /// A recorder beats every 10 s; two missed beats are no accident.
-const SILENT_S: i64 = 30;
+pub const SILENT_S: i64 = 30;
 /// A new recording may take so long to its first segment.
 const FIRST_S: i64 = 30;
 /// `sweep` gives a recording without a job a new one every minute.

@@ -5,7 +5,7 @@
 use super::text;
 use super::theme::{Glyph, Ground, Theme, Tone};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
@@ -63,6 +63,12 @@ impl<'a> Pen<'a> {
     /// The lines from `y` on, `height` of them.
     pub fn rows(&mut self, y: u16, height: u16) -> Pen<'_> {
         self.part(0, y, self.area.width, height)
+    }
+
+    /// A place of this pen as a place of the screen.
+    pub fn place(&self, x: u16, y: u16) -> Position {
+        let x = x.min(self.area.width.saturating_sub(1));
+        Position { x: self.area.x.saturating_add(x), y: self.area.y.saturating_add(y) }
     }
 
     /// Writes a line, cut at the right edge with an ellipsis. Returns the column after its end.

@@ -39,6 +39,8 @@ pub enum Tone {
     Bad,
     /// A key that can be pressed.
     Key,
+    /// A key that changes something.
+    Change,
     /// A heading over a list or a part.
     Head,
 }
@@ -106,6 +108,7 @@ impl Theme {
             Tone::Warn => plain.add_modifier(Modifier::UNDERLINED),
             Tone::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
             Tone::Key => coloured(Color::Cyan).add_modifier(Modifier::BOLD),
+            Tone::Change => coloured(Color::Magenta).add_modifier(Modifier::BOLD),
             Tone::Head => plain.add_modifier(Modifier::BOLD | Modifier::DIM),
         }
     }
@@ -346,6 +349,7 @@ mod tests {
             Tone::Warn,
             Tone::Bad,
             Tone::Key,
+            Tone::Change,
             Tone::Head,
         ];
         for tone in tones {

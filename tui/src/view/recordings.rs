@@ -1,0 +1,93 @@
+//! The list of recordings: what is wrong stands first and says why.
+
+use super::pen::{Pen, ink};
+use super::table::{self, Cell, Column, cell};
+use super::theme::{Glyph, Theme, Tone};
+use super::{notice, now, recording, text, timeline, wall, words};
+use crate::app::App;
+use crate::source::rows::RecordingRow;
+use crate::units;
+use crate::verdict::{self, Weight};
+use chrono::{DateTime, Utc};
+use domain::recording::State;
+
+const COLUMNS: [Column; 6] = [
+    Column::fixed("STATE", 12),
+    Column::wide("RECORDING", 12, 36),
+    Column::fixed("AGE", 4).right().drops(1),
+    Column::fixed("SHOWN", 6).right().drops(2),
+    Column::wide("OWNER", 6, 20).drops(3),
+    Column::wide("WHAT", 16, u16::MAX).drops(4),
+];
+
+/// Draws it.
+pub(super) fn list(app: &App, pen: &mut Pen<'_>) {
+    let list = &app.recordings;
+    let (now, theme) = (now(app), pen.theme);
+    let window = list.window(table::room(pen));
+    let selected = list.selected.is_some().then_some(list.cursor);
+    table::draw(pen, &COLUMNS, window, selected, |at, widths| match list.rows.get(at) {
+        Some(row) => cells(row, now, theme, widths),
+        None => Vec::new(),
+    });
+}
+
+fn cells<'a>(row: &'a RecordingRow, now: DateTime<Utc>, theme: Theme, widths: &[u16]) -> Vec<Cell<'a>> {
+    let verdict = verdict::recording(row, now);
+    let over = verdict.weight == Weight::Over;
+    let id = text::clip_middle(row.id.as_str(), widths[1], theme.glyph(Glyph::Ellipsis));
+    let (mark, tone) = weight(verdict.weight);
+    let what = if verdict.text.is_empty() {
+        Vec::new()
+    } else {
+        vec![ink(tone, theme.glyph(mark)), ink(Tone::Plain, " "), ink(tone, verdict.text)]
+    };
+    vec![
+        words::recording(row.state).cell(theme),
+        cell(if over { Tone::Faint } else { Tone::Plain }, id),
+        cell(Tone::Faint, units::age((now - row.created_at).num_seconds())),
+        shown(row, now),
+        cell(Tone::Faint, row.owner.as_str()),
+        what,
+    ]
+}
+
+/// How long ago viewers of a live recording were last shown something; of a finished one its length.
+fn shown<'a>(row: &RecordingRow, now: DateTime<Utc>) -> Cell<'a> {
+    match (row.state, row.duration_ms) {
+        (State::Live, _) => {
+            let age = words::ago(row.listed_at, now);
+            cell(Tone::Plain, if age.is_empty() { "never".to_owned() } else { age })
+        }
+        (_, Some(ms)) => cell(Tone::Faint, units::clock(i64::try_from(ms / 1_000).unwrap_or(i64::MAX))),
+        (_, None) => cell(Tone::Faint, ""),
+    }
+}
+
+/// How loud a sentence is.
+fn weight(weight: Weight) -> (Glyph, Tone) {
+    match weight {
+        Weight::Broken => (Glyph::Cross, Tone::Bad),
+        Weight::Troubled => (Glyph::Alert, Tone::Warn),
+        Weight::Noted => (Glyph::Alert, Tone::Plain),
+        Weight::Working | Weight::Fine => (Glyph::Dot, Tone::Faint),
+        Weight::Flawed => (Glyph::Alert, Tone::Plain),
+        Weight::Over => (Glyph::Dot, Tone::Faint),
+    }
+}
+
+/// What is beside the list: the selected recording, and from some width on what happened when.
+pub(super) fn detail(app: &App, now: DateTime<Utc>, pen: &mut Pen<'_>, timeline: Option<u16>) {
+    let selected = app.recordings.selected.as_ref();
+    let view = app.recording.view.as_ref().filter(|view| Some(&view.row.id) == selected);
+    let Some(view) = view else {
+        return notice::draw(&notice::reading("recording", &app.recording.load), pen);
+    };
+    let (width, height) = (pen.width(), pen.height());
+    let wide = timeline.unwrap_or(0);
+    recording::overview(view, None, now, &mut pen.part(0, 0, width - wide, height));
+    if wide > 0 {
+        wall(pen, width - wide);
+        timeline::recording(view, now, &mut pen.part(width - wide + 2, 0, wide - 2, height));
+    }
+}
