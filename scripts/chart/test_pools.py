@@ -27,6 +27,7 @@ def test_default_pools_work_every_queue_once():
     made = pools(of_case("default"))
     worked = {name: env(thing)["SPOOL__WORK__QUEUES"] for name, thing in made.items()}
     assert worked == {"io": "ingest,control,webhook", "mux": "mux,preview"}
+    assert {name: env(thing)["SPOOL__WORK__POOL"] for name, thing in made.items()} == {"io": "io", "mux": "mux"}
     assert sorted(SETTINGS["work"]["queues"]) == sorted(rendering.QUEUES)
 
 

@@ -5,6 +5,7 @@
 
 mod image;
 mod load;
+mod roles;
 mod settings;
 
 use serde_json::Value;
