@@ -17,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(PICTURE),
             Box::new(WEBHOOK),
             Box::new(CONSOLE),
+            Box::new(INIT_BODY),
         ]
     }
 
@@ -81,6 +82,12 @@ const CONSOLE: Step = Step {
     name: "m20261122_6_steer_recordings",
     up: &[include_str!("console.sql")],
     down: include_str!("console_down.sql"),
+};
+
+const INIT_BODY: Step = Step {
+    name: "m20261122_7_keep_inits",
+    up: &[include_str!("init_body.sql")],
+    down: include_str!("init_body_down.sql"),
 };
 
 impl MigrationName for Step {

@@ -102,7 +102,7 @@ BEGIN
       CROSS JOIN pg_class c
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      WHERE c.oid IN ('spool.recording'::regclass, 'spool.segment'::regclass)
-       AND a.attname NOT IN ('staging_uri', 'whole_file')
+       AND a.attname NOT IN ('staging_uri', 'whole_file', 'body')
      GROUP BY r.role, c.relname
     UNION ALL
     SELECT 'spool_operate', format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)

@@ -34,6 +34,8 @@ pub struct Model {
     pub lost_cause: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub defect: Option<String>,
+    #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
+    pub body: Option<Vec<u8>>,
     pub received_at: DateTimeUtc,
     pub stored_at: Option<DateTimeUtc>,
 }

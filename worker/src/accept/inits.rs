@@ -76,29 +76,32 @@ impl Inits {
 async fn read(cx: &Context, recording: &Recording, row: &Segment) -> Result<Option<Vec<u8>>, Refusal> {
     match row.row.state {
         State::Lost => Err(Refusal::NoInit),
-        State::Stored => {
-            let key = domain::key::Keys::new(&recording.owner, &recording.id).segment(row.row.track, Name::Init);
-            match cx.store.get(&key).await {
-                Ok(bytes) => Ok(Some(bytes.to_vec())),
-                Err(error) if error.is_not_found() => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        }
-        State::Received => {
-            let Some(Ok(uri)) = row.staging_uri.as_deref().map(str::parse::<Uri>) else { return Ok(None) };
-            let (reader, size_bytes) = match cx.staging.open_bytes(&uri).await {
-                Ok(opened) => opened,
-                Err(crate::staging::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            };
-            let mut bytes = Vec::new();
-            let read = reader.take(size_bytes).read_to_end(&mut bytes).await;
-            read.map_err(|source| crate::staging::Error::Volume {
-                operation: "read",
-                object: uri.to_string(),
-                source,
-            })?;
-            Ok(Some(bytes))
-        }
+        // What came through a server is in its row too: a store that is away must stop no segment.
+        State::Received | State::Stored => match segments::init_body(&cx.db, &recording.id, row.row.track).await? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => fetch(cx, recording, row).await,
+        },
     }
+}
+
+/// The same from where the object lies.
+async fn fetch(cx: &Context, recording: &Recording, row: &Segment) -> Result<Option<Vec<u8>>, Refusal> {
+    if row.row.state == State::Stored {
+        let key = domain::key::Keys::new(&recording.owner, &recording.id).segment(row.row.track, Name::Init);
+        return match cx.store.get(&key).await {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let Some(Ok(uri)) = row.staging_uri.as_deref().map(str::parse::<Uri>) else { return Ok(None) };
+    let (reader, size_bytes) = match cx.staging.open_bytes(&uri).await {
+        Ok(opened) => opened,
+        Err(crate::staging::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut bytes = Vec::new();
+    let read = reader.take(size_bytes).read_to_end(&mut bytes).await;
+    read.map_err(|source| crate::staging::Error::Volume { operation: "read", object: uri.to_string(), source })?;
+    Ok(Some(bytes))
 }

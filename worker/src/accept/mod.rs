@@ -27,6 +27,10 @@ use domain::segment::{Name, State, Track};
 use media::walk::{Accepted, Limits, Walker};
 use queue::enqueue::Enqueue;
 
+/// Longest initialization section that is kept in its row too. Real ones have one or two kilobytes; a row is no place for
+/// the megabyte that one may have.
+const BODY_BYTES_MAX: u64 = 64 << 10;
+
 /// What the sender says before the first byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
@@ -67,6 +71,8 @@ pub struct Arriving {
     announced: Announced,
     incoming: staging::Incoming,
     walker: Walker,
+    /// Bytes of an initialization section, as long as they are few.
+    body: Option<Vec<u8>>,
     /// The recording takes nothing new any more, but a row of this name is there: the same bytes are still welcome.
     closed: Option<Closed>,
 }
@@ -100,7 +106,8 @@ pub async fn begin(cx: &Context, inits: &Inits, announced: Announced) -> Result<
         Name::Media(_) => Walker::media(&*inits.get(cx, &found, *track).await?, limits),
     };
     let incoming = cx.staging.receive(&found.owner, recording, *track, *name, *size_bytes).await?;
-    Ok(Arriving { announced, incoming, walker, closed })
+    let body = (*name == Name::Init && *size_bytes <= BODY_BYTES_MAX).then(Vec::new);
+    Ok(Arriving { announced, incoming, walker, body, closed })
 }
 
 /// What a body is held to while it is walked.
@@ -130,6 +137,9 @@ impl Arriving {
             return Err(Refusal::OtherLength { announced: self.announced.size_bytes, came: size_bytes });
         }
         self.walker.push(bytes)?;
+        if let Some(body) = &mut self.body {
+            body.extend_from_slice(bytes);
+        }
         Ok(self.incoming.write(bytes).await?)
     }
 
@@ -138,7 +148,7 @@ impl Arriving {
     /// # Errors
     /// Why it is not acknowledged. When that is the database, the staged bytes stay.
     pub async fn finish(self, cx: &Context, inits: &Inits) -> Result<Taken, Refusal> {
-        let Arriving { announced, incoming, walker, closed } = self;
+        let Arriving { announced, incoming, walker, body, closed } = self;
         let (came, sha256) = (incoming.size_bytes(), incoming.sha256());
         if came != announced.size_bytes {
             return Err(Refusal::OtherLength { announced: announced.size_bytes, came });
@@ -155,7 +165,11 @@ impl Arriving {
             return same.map(|found| taken_before(&found, name, sha256)).ok_or(Refusal::Closed(closed));
         }
         let uri = incoming.commit().await?;
-        let taken = match settle(cx, &uri, sha256, came, content_of(&accepted)).await {
+        let content = match content_of(&accepted) {
+            Content::Init { facts, .. } => Content::Init { facts, body },
+            media @ Content::Media { .. } => media,
+        };
+        let taken = match settle(cx, &uri, sha256, came, content).await {
             // Nobody waits for what was refused, and its name is nobody else's.
             Err(refusal) if refusal.is_final() => {
                 drop_staged(cx, &uri).await;
@@ -173,7 +187,7 @@ impl Arriving {
 /// What a row keeps of the bytes that were walked.
 pub fn content_of(accepted: &Accepted) -> Content {
     match accepted {
-        Accepted::Init(init) => Content::Init(init.facts.clone()),
+        Accepted::Init(init) => Content::Init { facts: init.facts.clone(), body: None },
         Accepted::Media(media) => Content::Media {
             index: media.index.clone(),
             span: media.span,
@@ -261,7 +275,7 @@ async fn enqueue_upload(
 
 fn taken(new: bool, received: &Received, state: State) -> Taken {
     let duration_ms = match &received.content {
-        Content::Init(_) => None,
+        Content::Init { .. } => None,
         Content::Media { span, .. } => Some(span.duration_ms()),
     };
     let Received { track, name, size_bytes, sha256, .. } = *received;

@@ -192,7 +192,7 @@ pub async fn take(tx: &DatabaseTransaction, id: &RecordingId, object: &Object) -
         Found::Damaged { class, defect } => (State::Lost, None, None, Some((*class, defect.clone()))),
     };
     let (codec, timescale, media) = match content {
-        Some(Content::Init(facts)) => {
+        Some(Content::Init { facts, .. }) => {
             (Some(serde_json::to_value(facts).expect("codec facts are JSON")), Some(facts.timescale), None)
         }
         Some(Content::Media { index, span, samples, starts_with_sync }) => {

@@ -42,7 +42,12 @@ pub struct Reported {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// An initialization section.
-    Init(CodecFacts),
+    Init {
+        /// What is said of its track.
+        facts: CodecFacts,
+        /// Its bytes, where somebody has them and they are few.
+        body: Option<Vec<u8>>,
+    },
     /// A media segment.
     Media {
         /// Its packed sample index.
@@ -121,9 +126,13 @@ fn read(row: &QueryResult) -> Result<Segment, DbErr> {
 pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Received) -> Result<Inserted, Error> {
     let object = || format!("{recording}/{}/{}", new.track, new.name);
     let [codec, timescale, index, tfdt, duration, samples, sync] = columns(&new.content);
+    let body = match &new.content {
+        Content::Init { body, .. } => body.clone(),
+        Content::Media { .. } => None,
+    };
     let sql = "INSERT INTO spool.segment (recording_id, track, index, size_bytes, sha256, staging_uri, codec, timescale, \
-            sample_index, tfdt, duration, sample_count, starts_with_sync) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+            sample_index, tfdt, duration, sample_count, starts_with_sync, body) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
     let values = [
         recording.as_str().into(),
         new.track.as_str().into(),
@@ -138,6 +147,7 @@ pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Rec
         duration,
         samples,
         sync,
+        body.into(),
     ];
     let touched = execute(tx, sql, values).await.map_err(Error::of("insert segment", object()))?;
     if touched == 1 {
@@ -154,7 +164,7 @@ pub async fn insert(tx: &DatabaseTransaction, recording: &RecordingId, new: &Rec
 fn columns(content: &Content) -> [Value; 7] {
     let none = || Value::from(None::<i64>);
     match content {
-        Content::Init(facts) => {
+        Content::Init { facts, .. } => {
             let codec = serde_json::to_value(facts).expect("codec facts are JSON");
             let (index, sync) = (None::<Vec<u8>>.into(), None::<bool>.into());
             [codec.into(), i64::from(facts.timescale).into(), index, none(), none(), none(), sync]
@@ -201,6 +211,23 @@ pub async fn insert_unread(
         Some(found) => Ok(Inserted::Conflict(found)),
         None => Err(Error::bad_row("insert reported segment", object, "neither inserted nor there")),
     }
+}
+
+/// The bytes of an initialization section as its row keeps them; `None` when it keeps none, or when they are not those
+/// that were acknowledged.
+///
+/// # Errors
+/// The database's.
+pub async fn init_body(
+    db: &impl ConnectionTrait,
+    recording: &RecordingId,
+    track: Track,
+) -> Result<Option<Vec<u8>>, Error> {
+    let sql = "SELECT body FROM spool.segment WHERE recording_id = $1 AND track = $2 AND index = 0 \
+        AND body IS NOT NULL AND sha256(body) = sha256";
+    let row = one(db, sql, [recording.as_str().into(), track.as_str().into()]).await;
+    let read = |row: Option<QueryResult>| row.map(|row| column(&row, "body")).transpose();
+    row.and_then(read).map_err(Error::of("read initialization section", format!("{recording}/{track}")))
 }
 
 /// Writes what is inside a segment whose row was inserted unread.

@@ -105,6 +105,39 @@ async fn store_away_stops_no_segment() {
     assert_eq!(again.problem(), (503, "storage-unavailable"), "nobody can be sure of these bytes");
 }
 
+/// Another server, or one that was started again, has not seen a track begin: it needs the track's initialization section,
+/// which has long been in the store, and the store is away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_away_stops_no_segment_of_a_track_that_a_server_has_not_seen_begin() {
+    let mut server = S3Server::start().await;
+    let store = server.config();
+    let world = World::with(|config| config.storage = store).await;
+    let made = world.begun().await;
+    world.ingest();
+    wait::until("everything is stored", PATIENCE, || async {
+        let waiting = world.texts("SELECT index::text FROM spool.segment WHERE state <> 'stored'", []).await;
+        waiting.is_empty().then_some(())
+    })
+    .await;
+    let again = world.twin().await;
+    server.stop().await;
+    for track in Track::ALL {
+        let segment = bytes(track, Name::Media(2));
+        let answer = world.put_at(&again, &made, track, "segment_002.m4s", segment).await;
+        assert_eq!((answer.status, &answer.body["state"]), (201, &json!("received")), "{answer:?}");
+    }
+    // What did not come through a server, or came before rows kept it, is read where it lies.
+    world.execute("UPDATE spool.segment SET body = NULL", []).await;
+    let third = world.twin().await;
+    let answer =
+        world.put_at(&third, &made, Track::Video, "segment_003.m4s", bytes(Track::Video, Name::Media(2))).await;
+    assert_eq!(answer.problem(), (503, "storage-unavailable"));
+    server.start_again().await;
+    let segment = bytes(Track::Video, Name::Media(2));
+    let answer = world.put_at(&third, &made, Track::Video, "segment_003.m4s", segment).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
 fn settings(world: &World) -> Config {
     Config::clone(&world.cx.config)
 }

@@ -153,7 +153,8 @@ async fn put_reads_the_initialization_section_where_it_is(mode: Mode) {
             [],
         )
         .await;
-    // Another process has not seen it come in.
+    world.execute("UPDATE spool.segment SET body = NULL", []).await;
+    // Another process has not seen it come in, and the row does not tell.
     let (inits, id) = (worker::accept::Inits::default(), domain::id::RecordingId::parse(&made.id).unwrap());
     let recording = worker::db::recordings::get(&world.cx.db, &id).await.unwrap().unwrap();
     for track in Track::ALL {
