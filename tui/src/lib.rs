@@ -2,7 +2,10 @@
 
 pub mod app;
 pub mod keys;
+pub mod run;
+pub mod settings;
 pub mod source;
+pub mod term;
 pub mod units;
 pub mod verdict;
 pub mod view;

@@ -142,16 +142,7 @@ impl Action {
 
     /// Changes something in the database, so it is dead while not armed.
     pub fn changes(self) -> bool {
-        match self {
-            Action::Retry
-            | Action::RunNow
-            | Action::Snooze
-            | Action::Cancel
-            | Action::Discard
-            | Action::Pause
-            | Action::Drain => true,
-            _ => false,
-        }
+        self.group() == Group::Change && !self.palette_only()
     }
 
     /// Can be chosen from the palette: what moves a cursor or types cannot.

@@ -111,12 +111,15 @@ pub enum Error {
 /// The keys as they are delivered.
 const DELIVERED: &str = include_str!("keys.toml");
 
+/// Actions with their keys.
+pub type Bindings = Vec<(Action, Vec<Chord>)>;
+
 type Table = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 /// The keys of every layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keymap {
-    bindings: BTreeMap<Layer, Vec<(Action, Vec<Chord>)>>,
+    bindings: BTreeMap<Layer, Bindings>,
 }
 
 impl Default for Keymap {
@@ -169,21 +172,21 @@ impl Keymap {
     }
 
     /// Every action that has a key where `layer` has the keyboard, with its keys, in the order of the help.
-    pub fn bound(&self, layer: Layer) -> Vec<(Action, Vec<Chord>)> {
+    pub fn bound(&self, layer: Layer) -> Bindings {
         let each = Action::ALL.iter().map(|action| (*action, self.chords(layer, *action)));
         each.filter(|(_, chords)| !chords.is_empty()).collect()
     }
 }
 
-fn read(text: &str) -> Result<Vec<(Layer, Vec<(Action, Vec<Chord>)>)>, Error> {
+fn read(text: &str) -> Result<Vec<(Layer, Bindings)>, Error> {
     let table: Table = toml::from_str(text).map_err(|error| Error::Shape(error.message().to_owned()))?;
     table.into_iter().map(|(layer, actions)| read_layer(&layer, actions)).collect()
 }
 
-fn read_layer(name: &str, actions: BTreeMap<String, Vec<String>>) -> Result<(Layer, Vec<(Action, Vec<Chord>)>), Error> {
+fn read_layer(name: &str, actions: BTreeMap<String, Vec<String>>) -> Result<(Layer, Bindings), Error> {
     let layer = Layer::ALL.into_iter().find(|layer| layer.name() == name);
     let layer = layer.ok_or_else(|| Error::Layer(name.to_owned()))?;
-    let mut bindings: Vec<(Action, Vec<Chord>)> = Vec::new();
+    let mut bindings = Bindings::new();
     for (action, keys) in actions {
         let action = Action::parse(&action).ok_or(Error::Action { layer: layer.name(), action })?;
         let chords = keys.into_iter().map(|key| Chord::parse(&key).ok_or(Error::Chord(key)));

@@ -104,10 +104,9 @@ pub(super) fn screen(app: &mut App, action: Action) {
 
 /// To a place, with its filter.
 pub(super) fn go(app: &mut App, place: &Place) {
-    if !place.filter.is_empty() || (place.screen == app.screen && place.screen.is_list()) {
-        if let Err(why) = filter(app, &place.screen, &place.filter) {
-            app.say(crate::app::Tone::Bad, why);
-        }
+    let filtered = !place.filter.is_empty() || (place.screen == app.screen && place.screen.is_list());
+    if filtered && let Err(why) = filter(app, &place.screen, &place.filter) {
+        app.say(crate::app::Tone::Bad, why);
     }
     if place.screen != app.screen {
         let from = std::mem::replace(&mut app.screen, Screen::Recordings);
