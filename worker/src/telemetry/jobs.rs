@@ -18,8 +18,23 @@ const ATTEMPT_OUTCOMES: [&str; 6] = ["completed", "failed", "snoozed", "discarde
 /// Why a job is given up.
 const GIVEN_UP: [&str; 4] = ["attempts", "permanent", "poison", "decided"];
 /// Classes of errors that are told apart; any other is [`OTHER`].
-const CLASSES: [&str; 12] = [
-    "child", "database", "dropped", "error", "lost", "panic", "staging", "stopped", "storage", "timeout", "unwound",
+const CLASSES: [&str; 17] = [
+    "child",
+    "child-crash",
+    "child-limit",
+    "child-timeout",
+    "database",
+    "dropped",
+    "error",
+    "lost",
+    "panic",
+    "source-changed",
+    "staging",
+    "stopped",
+    "storage",
+    "timeout",
+    "unwound",
+    "verify-failed",
     "webhook",
 ];
 /// Whatever is in no closed set: an operator or a newer program may write any word into a row.

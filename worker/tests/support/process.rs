@@ -54,6 +54,14 @@ impl Running {
         self.wait(Duration::from_secs(40))
     }
 
+    /// The same, and everything it has said until then.
+    #[track_caller]
+    pub fn stop_and_read(mut self) -> (ExitStatus, String) {
+        self.signal(Signal::TERM);
+        let status = self.wait(Duration::from_secs(40));
+        (status, self.log())
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self, bound: Duration) -> ExitStatus {
