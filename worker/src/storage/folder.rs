@@ -54,12 +54,14 @@ impl Folder {
         looked.map(drop).map_err(away)
     }
 
-    /// Makes the folder of a key, and keeps it there until the result is dropped.
+    /// Makes the folder of a key, and keeps it there until the result is dropped. The root is not made again: where a
+    /// volume is not mounted any more, objects written below its mount point would be gone when it is back.
     pub(super) async fn hold(&self, key: &str) -> Result<Held, Error> {
         let refused = |source: io::Error| Error::of_io(Op::Put, key, source);
         if !Path::new(key).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(refused(io::Error::new(io::ErrorKind::PermissionDenied, "the key leads out of the folder")));
         }
+        self.require_there(key).await?;
         let held = Held(self.lock(File::try_lock_shared, WRITER_LOOKS_MAX).await);
         let path = self.path(key);
         if let Some(folder) = path.parent() {

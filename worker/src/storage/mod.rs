@@ -225,8 +225,10 @@ impl Store {
             match self.op.stat(key).await {
                 Ok(meta) if meta.is_file() => Ok(Some(meta_of(&meta))),
                 Ok(_) => Ok(None),
-                Err(source) if source.kind() == opendal::ErrorKind::NotFound => Ok(None),
-                Err(source) => Err(Error::of(Op::Stat, key, source)),
+                Err(source) => match self.honest(Error::of(Op::Stat, key, source)).await {
+                    error if error.is_not_found() => Ok(None),
+                    error => Err(error),
+                },
             }
         };
         self.timed(Request::Stat, stat).await
@@ -269,6 +271,16 @@ impl Store {
             folder.prune(batch).await;
         }
         Ok(())
+    }
+
+    /// That there is no such object, said of a folder that is not there itself, is no answer: the store is away.
+    async fn honest(&self, error: Error) -> Error {
+        match (&self.place, &error) {
+            (Place::Folder(folder), Error::NotFound { key, .. }) => {
+                folder.require_there(key).await.err().unwrap_or(error)
+            }
+            _ => error,
+        }
     }
 
     /// Until it is dropped, an object can be given its name.
@@ -325,7 +337,13 @@ impl Listing {
     async fn next_page(&mut self, limit: usize) -> Result<Vec<Listed>, Error> {
         let mut page = Vec::new();
         while page.len() < limit {
-            let Some(entry) = self.lister.next().await else { break };
+            let Some(entry) = self.lister.next().await else {
+                // A volume that is not mounted lists as empty, and what is listed as missing becomes a gap.
+                if let Place::Folder(folder) = &self.store.place {
+                    folder.require_there(&self.prefix).await?;
+                }
+                break;
+            };
             let entry = entry.map_err(|source| Error::of(Op::List, &self.prefix, source))?;
             // A folder lists itself, its folders, and what is being written beside the objects.
             let beside = self.prefix.is_empty() && entry.path().starts_with(open::ASIDE);

@@ -12,7 +12,10 @@ impl Store {
     /// [`Error::NotFound`] when there is none.
     pub async fn get(&self, key: &str) -> Result<Bytes, Error> {
         let get = async {
-            self.op.read(key).await.map(|buffer| buffer.to_bytes()).map_err(|source| Error::of(Op::Get, key, source))
+            match self.op.read(key).await {
+                Ok(buffer) => Ok(buffer.to_bytes()),
+                Err(source) => Err(self.honest(Error::of(Op::Get, key, source)).await),
+            }
         };
         self.timed(Request::Get, get).await
     }
@@ -141,7 +144,7 @@ impl Pieces {
                 }
                 Ok(_) | Err(_) => Error::of(Op::Get, &self.key, source),
             },
-            _ => Error::of(Op::Get, &self.key, source),
+            _ => self.store.honest(Error::of(Op::Get, &self.key, source)).await,
         }
     }
 

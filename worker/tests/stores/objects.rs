@@ -383,6 +383,35 @@ async fn folder_that_is_in_the_way_is_a_store_that_is_away() {
     assert!(store.check().await.is_err());
 }
 
+/// A volume that is not mounted leaves an empty folder, or none.
+#[tokio::test]
+async fn folder_that_is_not_there_is_not_made_again() {
+    let (folder, store) = folder().await;
+    let (root, elsewhere) = (folder.path().join("objects"), folder.path().join("elsewhere"));
+    store.put("o/r/a", Bytes::from_static(b"x")).await.unwrap();
+    std::fs::rename(&root, &elsewhere).unwrap();
+    for mounted in [false, true] {
+        let small = store.put("o/r/b", Bytes::from_static(b"x")).await.unwrap_err();
+        let large = store.writer("o/r/c", 5 << 20).await.err().unwrap();
+        let (seen, whole) = (store.stat("o/r/a").await.unwrap_err(), store.get("o/r/a").await.unwrap_err());
+        let part = store.get_range("o/r/a", 0..1).await.unwrap_err();
+        let listed = store.list("o/r/").await.unwrap().all().await.unwrap_err();
+        for error in [small, large, seen, whole, part, listed] {
+            assert_eq!((error.fault(), error.class()), (Fault::Transient, "storage"), "{error:?}");
+        }
+        if mounted {
+            assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "nothing is written beside the store");
+        } else {
+            assert!(!root.exists());
+            std::fs::create_dir(&root).unwrap();
+        }
+    }
+    std::fs::remove_dir(&root).unwrap();
+    std::fs::rename(&elsewhere, &root).unwrap();
+    store.put("o/r/b", Bytes::from_static(b"x")).await.unwrap();
+    assert!(store.stat("o/r/a").await.unwrap().is_some());
+}
+
 /// The bound of one piece is not that of a large object: its last step makes all of it durable at once.
 #[tokio::test]
 async fn large_object_is_given_time_to_become_durable() {
