@@ -80,25 +80,22 @@ impl Stage {
         Ok(Setting { env: ours, flags: flags.to_vec(), config })
     }
 
-    /// Stops the processes and sets another port wherever somebody else has taken ours since it was chosen; false when
-    /// nobody has.
-    pub(super) async fn evade(&mut self, setting: &mut Setting) -> anyhow::Result<bool> {
+    /// Stops the processes and sets another port wherever somebody else has taken ours since it was chosen.
+    pub(super) async fn evade(&mut self, setting: &mut Setting) -> anyhow::Result<()> {
         while let Some(process) = self.processes.pop() {
             process.stop().await?;
         }
-        let mut evaded = false;
         for (key, _) in PORTS {
             let Some(address) = setting.env.get_mut(key).filter(|address| TcpListener::bind(address.as_str()).is_err())
             else {
                 continue;
             };
             *address = listen(0)?;
-            evaded = true;
         }
         if let Some(address) = setting.env.get(PORTS[0].0) {
             setting.config.http.listen = address.parse().context("read the address of the API")?;
         }
-        Ok(evaded)
+        Ok(())
     }
 
     /// Starts a process that stays until the demo stops it.

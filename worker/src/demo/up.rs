@@ -8,7 +8,7 @@ use super::stage::{self, Setting, Stage};
 use crate::cli::exit::Failure;
 use anyhow::Context as _;
 
-/// Tries to find free ports: two demos that begin together meet at most once.
+/// Tries to find free ports: two demos that begin together meet at most once, and what is really broken fails at once.
 const STARTS_MAX: u32 = 3;
 
 /// What runs, for those who want to talk to it.
@@ -44,7 +44,9 @@ async fn migrate(home: &Home, setting: &Setting) -> anyhow::Result<()> {
 
 /// Starts API and worker, on other ports when somebody was faster, and waits until they answer.
 async fn start(stage: &mut Stage, home: &Home, setting: &mut Setting) -> anyhow::Result<Api> {
-    for _ in 0..STARTS_MAX {
+    let mut starts = 0;
+    loop {
+        starts += 1;
         stage.start(home, setting, "serve")?;
         stage.start(home, setting, "work")?;
         let api = Api::new(format!("http://{}", setting.config.http.listen), service_token(setting)?)?;
@@ -52,11 +54,12 @@ async fn start(stage: &mut Stage, home: &Home, setting: &mut Setting) -> anyhow:
             failure = stage.broken() => failure,
             () = until_ready(&api) => return Ok(api),
         };
-        if !stage.evade(setting).await? {
+        // Whoever was faster at our port may be gone again by now, so that nothing tells why it failed.
+        stage.evade(setting).await?;
+        if starts == STARTS_MAX {
             return Err(failure.into());
         }
     }
-    Err(Failure::failed("every port that was free was taken at once").into())
 }
 
 async fn until_ready(api: &Api) {

@@ -13,4 +13,5 @@ mod demo;
 mod mux;
 mod rules;
 mod store;
+mod walk;
 mod whole;
