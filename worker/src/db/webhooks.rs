@@ -344,10 +344,10 @@ const ENDPOINTS_MAX: u32 = 1_000;
 pub async fn standings(db: &impl ConnectionTrait) -> Result<Vec<Standing>, Error> {
     let sql = "SELECT e.name, e.format, e.disabled_reason, now() AS now, \
           (SELECT count(*) FROM (SELECT FROM spool.webhook_delivery d \
-            WHERE d.endpoint = e.name AND d.state = 'pending' LIMIT $1) AS some) AS pending, \
+            WHERE d.endpoint = e.name AND d.state = 'pending' LIMIT $1) AS counted) AS pending, \
           (SELECT min(d.due_at) FROM spool.webhook_delivery d WHERE d.endpoint = e.name AND d.state = 'pending') AS oldest_at, \
           (SELECT count(*) FROM (SELECT FROM spool.webhook_delivery d \
-            WHERE d.endpoint = e.name AND d.state = 'parked' LIMIT $1) AS some) AS parked, \
+            WHERE d.endpoint = e.name AND d.state = 'parked' LIMIT $1) AS counted) AS parked, \
           last.last_at, last.last_status::int8, last.last_error \
         FROM spool.webhook_endpoint AS e LEFT JOIN LATERAL (SELECT d.last_at, d.last_status, d.last_error \
           FROM spool.webhook_delivery AS d WHERE d.endpoint = e.name AND d.last_at IS NOT NULL \
