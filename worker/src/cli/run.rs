@@ -42,12 +42,13 @@ pub(crate) async fn work(args: WorkArgs, config: Config) -> anyhow::Result<Exit>
         _ => config.work.queues.iter().filter_map(|word| Queue::parse(word)).collect(),
     };
     let cx = Context::open(config).await?;
-    let stop = on_signal();
+    let (stop, idle) = (on_signal(), CancellationToken::new());
     let readiness = Readiness::default();
-    let health = serve::observe(&cx, readiness.clone(), stop.clone()).await?;
+    // A process that drains is asked how it fares until nothing runs any more; its engine says that it is not ready.
+    let health = serve::observe(&cx, readiness.clone(), idle.clone()).await?;
     let working = async {
-        let ended = work::run(cx, &queues, &readiness, stop.clone()).await;
-        stop.cancel();
+        let ended = work::run(cx, &queues, &readiness, stop).await;
+        idle.cancel();
         ended
     };
     let (ended, ()) = tokio::join!(working, health);

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod drain;
 mod image;
 mod load;
 mod roles;
