@@ -97,6 +97,17 @@ def test_cargo_finds_the_whole_workspace_in_what_is_copied(tmp_path):
             assert pathlib.Path(target["src_path"]).exists(), target
 
 
+def test_nothing_that_is_compiled_reads_a_file_that_is_not_sent():
+    for source in copied(BUILD):
+        for path in (ROOT / source).rglob("*.rs"):
+            if not sent(str(path.relative_to(ROOT))):
+                continue
+            text = path.read_text().split("#[cfg(test)]\nmod tests {")[0]
+            for name in re.findall(r'include(?:_str|_bytes)?!\(\s*"([^"]+)"', text):
+                read = (path.parent / name).resolve().relative_to(ROOT)
+                assert sent(str(read)), f"{path.relative_to(ROOT)} reads {read}"
+
+
 def test_builder_and_runner_are_one_release_and_the_toolchain_is_the_projects():
     assert of(BUILD, "FROM") == [f"rust:{WORKSPACE['package']['rust-version']}-bookworm AS build"]
     assert of(RUN, "FROM") == ["debian:bookworm-slim"]

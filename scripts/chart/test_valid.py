@@ -2,6 +2,7 @@
 
 import json
 import re
+import tarfile
 
 import helm_python
 import jsonschema
@@ -93,6 +94,15 @@ def test_no_object_is_there_twice_and_names_are_short_enough(case):
     assert len(names) == len(set(names))
     for _, name in names:
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name.split("/")[1]), name
+
+
+def test_the_package_holds_the_chart_and_nothing_that_checks_it(tmp_path):
+    rendering.helm("package", str(CHART), "--destination", str(tmp_path))
+    (package,) = tmp_path.iterdir()
+    with tarfile.open(package) as archive:
+        names = archive.getnames()
+    assert {"spool/values.schema.json", "spool/README.md", "spool/templates/tests/enqueue.yaml"} <= set(names)
+    assert not [name for name in names if name.startswith("spool/ci")]
 
 
 def test_long_names_are_cut_where_kubernetes_would_refuse_them():
