@@ -65,7 +65,8 @@ fn walk(folder: &Path, name: &str) -> String {
     shell.args(["-eu", "-c", &script(name)]).current_dir(folder);
     let log = folder.join(format!("{}.log", name.replace('/', "-")));
     let mut running = Running::start(shell, &log);
-    let status = running.wait(PATIENCE);
+    // Some thirty commands, several of which wait for a state.
+    let status = running.wait(3 * PATIENCE);
     assert!(status.success(), "{status}: {}", running.log());
     running.log()
 }
