@@ -145,7 +145,9 @@ pub fn order(one: &RecordingRow, other: &RecordingRow) -> std::cmp::Ordering {
         recording(row, signs.into_iter().flatten().max().unwrap_or(row.created_at)).weight
     };
     let still = |row: &RecordingRow| match row.state {
-        State::Live => row.listed_at,
+        // A pause is no standstill: the recorder says that it is there.
+        State::Live if row.paused => row.heard_at,
+        State::Live => row.listed_at.or(Some(row.created_at)),
         State::Finalizing => Some(row.state_at),
         State::Ready | State::Failed | State::Archived | State::Cancelled | State::Deleted => None,
     };

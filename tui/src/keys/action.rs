@@ -82,7 +82,7 @@ actions! {
         Bottom "bottom" "bottom" "to the last row"
         Open "open" "open" "open what is selected"
         Back "back" "back" "back; on the first screen, leave"
-        NextTab "next-tab" "tab" "next tab"
+        NextTab "next-tab" "next tab" "next tab"
         PreviousTab "previous-tab" "tab back" "previous tab"
         Recording "recording" "recording" "open the recording of this job";
     Screen:

@@ -52,19 +52,22 @@ fn urgent(app: &App, pen: &Pen<'_>) -> Option<Vec<Ink<'static>>> {
     if let Some(pending) = app.acts.last() {
         return Some(mark(Glyph::Half, Tone::Busy, format!("{} is asked for", pending.command.verb().name())));
     }
-    if let Link::Lost { why, .. } = &app.link {
-        return Some(mark(Glyph::Cross, Tone::Bad, format!("no connection: {why}; what is shown is old")));
+    if let (Link::Lost { why, .. }, Some(_)) = (&app.link, app.load().at) {
+        return Some(mark(Glyph::Cross, Tone::Bad, format!("what is shown is old: {why}")));
     }
     match &app.load().state {
-        State::Failed(why) => {
-            Some(mark(Glyph::Alert, Tone::Warn, format!("could not read: {why}; what is shown is old")))
-        }
+        // What has never been shown cannot be old; why there is nothing stands in its place.
+        State::Failed(_) if app.load().at.is_none() => None,
+        State::Failed(why) => Some(mark(Glyph::Alert, Tone::Warn, format!("what is shown is old: {why}"))),
         State::Waiting | State::Fresh | State::Gone => None,
     }
 }
 
 /// What the selection says in full, or how the list was narrowed down.
 fn quiet(app: &App) -> Vec<Ink<'static>> {
+    if app.overlay.is_some() {
+        return Vec::new();
+    }
     let mut line = Vec::new();
     let filter = match app.screen {
         Screen::Recordings => filter(&app.recordings),
@@ -99,6 +102,9 @@ fn position(app: &App) -> Vec<Ink<'static>> {
         let more = if list.more { "+" } else { "" };
         let place = format!("{} of {}{more}", list.cursor + 1, list.rows.len());
         vec![ink(Tone::Faint, format!("by {}   ", list.sorted_by())), ink(Tone::Plain, place)]
+    }
+    if app.overlay.is_some() {
+        return Vec::new();
     }
     match app.screen {
         Screen::Recordings => of(&app.recordings),

@@ -3,13 +3,15 @@
 use super::pen::{Pen, ink};
 use super::text;
 use super::theme::{Glyph, Tone};
+use crate::app::App;
 use crate::app::overlay::Confirm;
+use crate::keys::{Action, Layer};
 
 /// A box wider than this is hard to read at a glance.
 const WIDTH: u16 = 64;
 
 /// Draws it over the middle of the screen.
-pub(super) fn draw(question: &Confirm, pen: &mut Pen<'_>) {
+pub(super) fn draw(app: &App, question: &Confirm, pen: &mut Pen<'_>) {
     let ellipsis = pen.theme.glyph(Glyph::Ellipsis);
     let inner = pen.width().saturating_sub(4).min(WIDTH);
     let meaning = text::wrap(question.consequence.as_str(), inner, 3, ellipsis);
@@ -19,10 +21,12 @@ pub(super) fn draw(question: &Confirm, pen: &mut Pen<'_>) {
     lines.extend(meaning.into_iter().map(|line| vec![ink(Tone::Plain, line)]));
     lines.push(Vec::new());
     lines.extend(command.map(|line| vec![ink(Tone::Faint, line)]));
+    let key =
+        |action: Action| app.keys.chords(Layer::Confirm, action).first().map_or_else(String::new, ToString::to_string);
     lines.push(vec![
-        ink(Tone::Change, "y"),
+        ink(Tone::Change, key(Action::Yes)),
         ink(Tone::Plain, " yes, do it   "),
-        ink(Tone::Key, "n"),
+        ink(Tone::Key, key(Action::No)),
         ink(Tone::Plain, " no, leave it"),
     ]);
     let mut inside = framed(pen, inner, u16::try_from(lines.len()).unwrap_or(u16::MAX));

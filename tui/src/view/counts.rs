@@ -3,7 +3,7 @@
 
 use super::pen::{Ink, Pen, ink, width};
 use super::theme::{Glyph, Theme, Tone};
-use super::{now, tabs, words};
+use super::{now, tabs, text, words};
 use crate::app::{App, JOB_TABS, RECORDING_TABS, Screen};
 use crate::source::rows::{Number, NumberKind, Numbers};
 use crate::units;
@@ -13,26 +13,28 @@ use domain::standing::Standing;
 /// Draws it.
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>) {
     let theme = pen.theme;
-    let paused = paused(app, theme);
-    let room = match pen.width().checked_sub(width(&paused) + 4) {
-        Some(room) if !paused.is_empty() => {
-            pen.right(0, &paused);
-            room
-        }
-        _ => pen.width().saturating_sub(2),
-    };
     let line = match app.screen {
-        Screen::Recording(_) => return tabs::recording(&app.recording, &RECORDING_TABS, pen),
-        Screen::Job(_) => return tabs::job(&app.job, &JOB_TABS, pen),
+        Screen::Recording(_) => {
+            let end = tabs::recording(&app.recording, &RECORDING_TABS, pen);
+            paused(app, end, pen);
+            return;
+        }
+        Screen::Job(_) => {
+            let end = tabs::job(&app.job, &JOB_TABS, pen);
+            paused(app, end, pen);
+            return;
+        }
         Screen::Queues => queues(app),
         Screen::Workers => workers(app),
         Screen::Recordings => app.numbers.as_ref().map_or(Vec::new(), |numbers| recordings(app, numbers, theme)),
         Screen::Jobs => app.numbers.as_ref().map_or(Vec::new(), |numbers| jobs(app, numbers, theme)),
     };
+    let wanted: u16 = line.iter().map(|piece| width(piece) + 2).sum();
+    let room = paused(app, wanted, pen);
     // Whole counts only: half a number is a wrong number.
     let mut x = 1;
     for piece in line {
-        if x + width(&piece) > room + 1 {
+        if x + width(&piece) > room {
             break;
         }
         x = pen.line(x, 0, &piece) + 2;
@@ -63,7 +65,7 @@ fn jobs(app: &App, numbers: &Numbers, theme: Theme) -> Vec<Vec<Ink<'static>>> {
     let mut line: Vec<_> =
         order.into_iter().map(|standing| count(app, theme, words::job(standing), numbers.of(standing))).collect();
     if let (Some(oldest), Some(now)) = (numbers.oldest_ended_at, app.db_now()) {
-        line.push(vec![ink(Tone::Faint, format!("kept since {}", units::age((now - oldest).num_seconds())))]);
+        line.push(vec![ink(Tone::Faint, format!("kept for {}", units::age((now - oldest).num_seconds())))]);
     }
     line
 }
@@ -87,6 +89,9 @@ fn workers(app: &App) -> Vec<Vec<Ink<'static>>> {
     let draining = alive().filter(|row| row.draining).count();
     let busy: u64 = alive().filter_map(|row| row.busy).map(u64::from).sum();
     let slots: u64 = alive().filter_map(|row| row.slots).map(u64::from).sum();
+    if rows.is_empty() {
+        return Vec::new();
+    }
     let mut line = vec![vec![ink(Tone::Strong, units::counted(alive().count() as u64, "worker"))]];
     if lost > 0 {
         line.insert(0, vec![ink(Tone::Bad, format!("{lost} lost"))]);
@@ -105,6 +110,9 @@ fn queues(app: &App) -> Vec<Vec<Ink<'static>>> {
         let n: u64 = rows.iter().map(|row| of(row).n).sum();
         words::number(Number { n, kind: if capped { NumberKind::Capped } else { NumberKind::Exact }, at: None })
     };
+    if rows.is_empty() {
+        return Vec::new();
+    }
     vec![
         vec![ink(Tone::Strong, units::counted(rows.len() as u64, "queue"))],
         vec![ink(Tone::Plain, format!("{} running", sum(|row| row.running)))],
@@ -113,14 +121,19 @@ fn queues(app: &App) -> Vec<Vec<Ink<'static>>> {
     ]
 }
 
-/// The queues that stand still, on every screen.
-fn paused(app: &App, theme: Theme) -> Vec<Ink<'static>> {
+/// Writes at the right which queues stand still, on every screen, by name where that leaves `wanted` columns for the
+/// counts. Returns the columns that are left.
+fn paused(app: &App, wanted: u16, pen: &mut Pen<'_>) -> u16 {
     let names: Vec<&str> =
         app.numbers.as_ref().map_or(Vec::new(), |numbers| numbers.paused.iter().map(|name| name.as_str()).collect());
-    let text = match names.as_slice() {
-        [] => return Vec::new(),
-        [one] => format!("{} {one} paused ", theme.glyph(Glyph::Paused)),
-        [one, rest @ ..] => format!("{} {one} and {} more paused ", theme.glyph(Glyph::Paused), rest.len()),
+    let cells = pen.width();
+    let glyph = pen.theme.glyph(Glyph::Paused);
+    let short = format!("{glyph} {} paused ", names.len());
+    let long = match names.as_slice() {
+        [] => return cells,
+        [one] => format!("{glyph} {one} paused "),
+        [one, rest @ ..] => format!("{glyph} {one} and {} more paused ", rest.len()),
     };
-    vec![ink(Tone::Warn, text)]
+    let text = if wanted + text::width(&long) < cells { long } else { short };
+    pen.right(0, &[ink(Tone::Warn, text)]).saturating_sub(1)
 }

@@ -8,6 +8,9 @@ use chrono::{DateTime, Utc};
 
 /// Cells of the bar.
 const BAR: u16 = 20;
+/// The same on a line of this length or less.
+const SHORT_BAR: u16 = 12;
+const SHORT_LINE: u16 = 80;
 /// A narrow line has no bar: the numbers say more.
 const BAR_FROM: u16 = 60;
 
@@ -18,9 +21,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, x: u16, y: u16, progress: &Progress, start
         let pct = pct.clamp(0.0, 100.0);
         x = pen.line(x, y, &[ink(Tone::Strong, format!("{pct:.0} %"))]) + 1;
         if pen.width().saturating_sub(x) >= BAR_FROM {
-            let done = (f32::from(BAR) * pct / 100.0) as u16;
-            x = pen.repeat(x, y, done.min(BAR), Glyph::BarDone, Tone::Good);
-            x = pen.repeat(x, y, BAR - done.min(BAR), Glyph::BarLeft, Tone::Faint) + 1;
+            let bar = if pen.width() > SHORT_LINE { BAR } else { SHORT_BAR };
+            let done = (f32::from(bar) * pct / 100.0) as u16;
+            x = pen.repeat(x, y, done.min(bar), Glyph::BarDone, Tone::Good);
+            x = pen.repeat(x, y, bar - done.min(bar), Glyph::BarLeft, Tone::Faint) + 1;
         }
         x += 1;
     }

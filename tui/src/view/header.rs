@@ -66,14 +66,15 @@ fn place(app: &App, theme: Theme) -> Vec<Ink<'static>> {
 /// What is written at the right, most important last, each with its ground when it has one.
 fn badges(app: &App, theme: Theme) -> Vec<(String, Option<Ground>)> {
     let mut badges = Vec::new();
-    if app.frozen.is_some() {
+    if let Some(since) = app.frozen {
+        let age = units::age(i64::try_from(app.now.saturating_sub(since).as_secs()).unwrap_or(i64::MAX));
         let newer = newer(app);
-        let text = if newer > 0 { format!("FROZEN {newer} newer") } else { "FROZEN".to_owned() };
-        badges.push((text, Some(Ground::Staging)));
+        let text = if newer > 0 { format!("FROZEN {age}, {newer} newer") } else { format!("FROZEN {age}") };
+        badges.push((text, Some(Ground::Notice)));
     } else if !app.focused {
         badges.push(("PAUSED no focus".to_owned(), None));
     } else if app.pace == Pace::Off {
-        badges.push(("PAUSED".to_owned(), Some(Ground::Staging)));
+        badges.push(("PAUSED".to_owned(), Some(Ground::Notice)));
     }
     match app.armed {
         Armed::Asked => badges.push(("ARMING".to_owned(), None)),
@@ -109,9 +110,9 @@ fn connection(app: &App, theme: Theme) -> (String, Option<Ground>) {
             match age {
                 Some(age) if failed || (late && !resting) => {
                     let text = format!("{} stale {}", theme.glyph(Glyph::Alert), units::age(seconds(age)));
-                    (text, Some(Ground::Staging))
+                    (text, Some(Ground::Notice))
                 }
-                Some(age) if resting => {
+                Some(age) if resting && app.frozen.is_none() => {
                     (format!("{} up {} old", theme.glyph(Glyph::Active), units::age(seconds(age))), None)
                 }
                 _ => (format!("{} up", theme.glyph(Glyph::Active)), None),

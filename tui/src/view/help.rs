@@ -1,7 +1,7 @@
 //! The help: the keys of the screen underneath, and what the signs mean.
 
 use super::pen::{Ink, Pen, ink};
-use super::theme::{Theme, Tone};
+use super::theme::{Glyph, Theme, Tone};
 use super::{strip, words};
 use crate::app::App;
 use crate::app::hints::HelpLine;
@@ -36,7 +36,8 @@ pub(super) fn draw(app: &App, scroll: usize, pen: &mut Pen<'_>) {
 fn column(lines: &[Vec<Ink<'_>>], scroll: usize, pen: &mut Pen<'_>) {
     // The end of the text stays at the end of the screen.
     let scroll = scroll.min(lines.len().saturating_sub(usize::from(pen.height())));
-    for (y, line) in (0..pen.height()).zip(lines.iter().skip(scroll)) {
+    let more = lines.len() > scroll + usize::from(pen.height());
+    for (y, line) in (0..pen.height().saturating_sub(u16::from(more))).zip(lines.iter().skip(scroll)) {
         match line.split_first() {
             // A key and what it does: two columns.
             Some((key, rest)) if key.tone == Tone::Key || key.tone == Tone::Faint => {
@@ -46,6 +47,10 @@ fn column(lines: &[Vec<Ink<'_>>], scroll: usize, pen: &mut Pen<'_>) {
             Some(_) => _ = pen.line(0, y, line),
             None => {}
         }
+    }
+    if more {
+        let y = pen.height().saturating_sub(1);
+        pen.line(0, y, &[ink(Tone::Faint, pen.theme.glyph(Glyph::Down)), ink(Tone::Faint, " more")]);
     }
 }
 

@@ -51,8 +51,19 @@ pub(super) fn overview(view: &JobView, now: DateTime<Utc>, pen: &mut Pen<'_>) {
         pen.line(LABEL, y, &[ink(Tone::Plain, value)]);
         y += 1;
     }
-    y += 1;
-    error(row, pen, y);
+    y = error(row, pen, y + 1);
+    latest(view, now, pen, y);
+}
+
+/// The newest attempts, as many as there is room for.
+fn latest(view: &JobView, now: DateTime<Utc>, pen: &mut Pen<'_>, y: u16) {
+    if view.attempts.is_empty() || y + 2 >= pen.height() {
+        return;
+    }
+    pen.line(1, y + 1, &[ink(Tone::Head, "Attempts")]);
+    for (attempt, at) in view.attempts.iter().zip(y + 2..pen.height()) {
+        pen.line(3, at, &head(attempt, now, pen));
+    }
 }
 
 /// Where it stands, in a sentence.
@@ -113,9 +124,9 @@ fn times(n: u32) -> String {
     if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
-/// The last error, whole.
-fn error(row: &JobRow, pen: &mut Pen<'_>, y: u16) {
-    let Some(error) = &row.error else { return };
+/// The last error, whole. The line after it.
+fn error(row: &JobRow, pen: &mut Pen<'_>, y: u16) -> u16 {
+    let Some(error) = &row.error else { return y - 1 };
     let over = row.standing == Standing::Completed;
     let class = row.error_class.as_ref().map_or(String::new(), |class| format!(" ({class})"));
     let head = if over { "An earlier attempt failed" } else { "Last error" };
@@ -123,10 +134,12 @@ fn error(row: &JobRow, pen: &mut Pen<'_>, y: u16) {
     let cells = pen.width().saturating_sub(4);
     let room = usize::from(pen.height().saturating_sub(y + 1)).min(LINES);
     let tone = if over { Tone::Faint } else { Tone::Plain };
-    for (line, at) in text::wrap(error.as_str(), cells, room, pen.theme.glyph(Glyph::Ellipsis)).into_iter().zip(y + 1..)
-    {
-        pen.line(3, at, &[ink(tone, line)]);
+    let mut y = y + 1;
+    for line in text::wrap(error.as_str(), cells, room, pen.theme.glyph(Glyph::Ellipsis)) {
+        pen.line(3, y, &[ink(tone, line)]);
+        y += 1;
     }
+    y
 }
 
 /// Every attempt with its error, newest first. `scroll` counts attempts and lines of errors, however they are wrapped.

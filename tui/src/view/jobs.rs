@@ -12,21 +12,34 @@ use domain::standing::Standing;
 
 const COLUMNS: [Column; 8] = [
     Column::fixed("STATE", 12),
-    Column::wide("KIND", 8, 14),
-    Column::wide("RECORDING", 8, 36),
+    Column::wide("KIND", 9, 14),
+    Column::wide("RECORDING", 12, 36),
     Column::fixed("WHEN", 7).right(),
-    Column::fixed("TRY", 4).right().drops(1),
+    Column::fixed("TRY", 3).right().drops(1),
     Column::fixed("TOOK", 4).right().drops(2),
     Column::wide("WORKER", 6, 24).drops(3),
-    Column::wide("ERROR", 12, u16::MAX).drops(4),
+    Column::wide("ERROR", 24, u16::MAX).drops(4),
 ];
+
+/// Where the eight have no room, the last three become one: who runs it and for how long, or what went wrong.
+const NARROW: [Column; 6] = [
+    Column::fixed("STATE", 12),
+    Column::wide("KIND", 8, 14),
+    Column::wide("RECORDING", 10, 36),
+    Column::fixed("WHEN", 7).right(),
+    Column::fixed("TRY", 3).right().drops(1),
+    Column::wide("WHAT", 16, u16::MAX).drops(2),
+];
+
+/// Columns from which the eight have room.
+const WIDE_COLS: u16 = 104;
 
 /// The same beside a recording, which it need not name.
 pub(super) const OF_RECORDING: [Column; 7] = [
     Column::fixed("STATE", 12),
     Column::wide("JOB", 8, 14),
     Column::fixed("WHEN", 7).right(),
-    Column::fixed("TRY", 4).right().drops(1),
+    Column::fixed("TRY", 3).right().drops(1),
     Column::fixed("TOOK", 4).right().drops(2),
     Column::wide("WORKER", 6, 24).drops(3),
     Column::wide("ERROR", 12, u16::MAX).drops(4),
@@ -38,15 +51,33 @@ pub(super) fn list(app: &App, pen: &mut Pen<'_>) {
     let (now, theme) = (now(app), pen.theme);
     let window = list.window(table::room(pen));
     let selected = list.selected.is_some().then_some(list.cursor);
-    table::draw(pen, &COLUMNS, window, selected, |at, widths| match list.rows.get(at) {
+    let wide = pen.width() >= WIDE_COLS;
+    let columns: &[Column] = if wide { &COLUMNS } else { &NARROW };
+    table::draw(pen, columns, window, selected, |at, widths| match list.rows.get(at) {
         Some(row) => {
             let mut cells = cells(row, now, theme);
             let subject = row.subject.as_ref().map_or("", |subject| subject.as_str());
             let subject = text::clip_middle(subject, widths[2], theme.glyph(Glyph::Ellipsis));
             cells.insert(2, cell(Tone::Plain, subject));
+            if !wide {
+                join(&mut cells, row.standing);
+            }
             cells
         }
         None => Vec::new(),
+    });
+}
+
+/// Makes one cell of the last three: the error of what fails, else how long it took and who runs it.
+fn join(cells: &mut Vec<Cell<'_>>, standing: Standing) {
+    let last = cells.split_off(5);
+    let [took, worker, error] = last.try_into().unwrap_or_default();
+    let failing = matches!(standing, Standing::Retryable | Standing::Discarded);
+    cells.push(if failing && !error.is_empty() {
+        error
+    } else {
+        let blank = super::pen::ink(Tone::Plain, if super::pen::width(&took) > 0 { "  " } else { "" });
+        took.into_iter().chain([blank]).chain(worker).collect()
     });
 }
 

@@ -28,9 +28,10 @@ mod tabs;
 mod timeline;
 mod workers;
 
+use crate::app::load::State;
 use crate::app::overlay::Overlay;
 use crate::app::{App, Screen};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use pen::Pen;
 use ratatui::Frame;
 use ratatui::layout::Position;
@@ -56,7 +57,7 @@ pub fn draw(app: &App, theme: Theme, frame: &mut Frame<'_>) {
 
 /// Draws it; where the cursor belongs, when something is typed.
 fn screen(app: &App, pen: &mut Pen<'_>) -> Option<Position> {
-    let (width, height) = (pen.width(), pen.height());
+    let height = pen.height();
     let top = if height < 3 { 0 } else { 1 + u16::from(height >= SPARE_LINES) };
     let under = match height {
         SPARE_LINES.. => 2,
@@ -89,7 +90,7 @@ fn screen(app: &App, pen: &mut Pen<'_>) -> Option<Position> {
         Some(Overlay::Filter(typing)) => bottom::input(typing, &mut pen.rows(height.saturating_sub(2), 2)),
         Some(Overlay::Palette(choices)) => palette::draw(choices, &mut pen.rows(0, height)),
         Some(Overlay::Confirm(question)) => {
-            confirm::draw(question, &mut pen.part(0, 0, width, height));
+            confirm::draw(app, question, pen);
             None
         }
         Some(Overlay::Help { .. }) | None => None,
@@ -152,7 +153,12 @@ fn wall(pen: &mut Pen<'_>, x: u16) {
     }
 }
 
-/// The clock that ages are counted to. Before the database has said its own there is nothing that has an age.
+/// The clock that ages are counted to. Before the database has said its own there is nothing that has an age, and where
+/// the last look failed it stands still: nobody knows that nothing has happened since.
 fn now(app: &App) -> DateTime<Utc> {
-    app.db_now().unwrap_or_default()
+    let now = app.db_now().unwrap_or_default();
+    match (&app.load().state, app.load().at) {
+        (State::Failed(_), Some(at)) => now - TimeDelta::from_std(app.now.saturating_sub(at)).unwrap_or_default(),
+        (State::Failed(_) | State::Waiting | State::Fresh | State::Gone, _) => now,
+    }
 }

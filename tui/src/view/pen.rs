@@ -114,8 +114,10 @@ impl<'a> Pen<'a> {
             return x;
         }
         let mut at = x;
+        self.split(x, y);
         for grapheme in text.graphemes(true) {
             let cells = text::width(grapheme);
+            let grapheme = if self.theme.unicode { grapheme } else { ascii(grapheme, cells) };
             if cells == 0 {
                 continue;
             }
@@ -123,6 +125,11 @@ impl<'a> Pen<'a> {
                 break;
             }
             let (column, row) = (self.area.x + at, self.area.y + y);
+            if cells > 1 && grapheme.is_ascii() {
+                // Stands for a wide character: a cell for each of its letters.
+                at = self.put(at, y, grapheme, style);
+                continue;
+            }
             if let Some(cell) = self.buf.cell_mut((column, row)) {
                 cell.set_symbol(grapheme).set_style(style);
             }
@@ -160,12 +167,21 @@ impl<'a> Pen<'a> {
         self.patch(Rect { x: 0, y: 0, width: self.area.width, height: self.area.height }, style);
     }
 
+    /// A wide character whose second half is about to be written over loses its first half too, else it would still
+    /// take both.
+    fn split(&mut self, x: u16, y: u16) {
+        let (column, row) = (self.area.x.saturating_add(x), self.area.y.saturating_add(y));
+        let Some(before) = column.checked_sub(1) else { return };
+        if let Some(cell) = self.buf.cell_mut((before, row)).filter(|cell| text::width(cell.symbol()) > 1) {
+            cell.set_symbol(" ");
+        }
+    }
+
     /// Empties the rectangle.
     pub fn clear(&mut self) {
-        let mut row = self.area;
-        row.height = 1;
         for y in self.area.top()..self.area.bottom() {
-            for x in row.left()..row.right() {
+            self.split(0, y - self.area.top());
+            for x in self.area.left()..self.area.right() {
                 if let Some(cell) = self.buf.cell_mut((x, y)) {
                     cell.reset();
                 }
@@ -181,6 +197,18 @@ impl<'a> Pen<'a> {
             height: place.height,
         };
         self.buf.set_style(place.intersection(self.area), style);
+    }
+}
+
+/// What stands for a character on a terminal that has only ASCII: as many cells as it takes, so that columns stay.
+fn ascii(grapheme: &str, cells: u16) -> &str {
+    match grapheme {
+        plain if plain.is_ascii() => plain,
+        "…" => "~",
+        "–" | "—" => "-",
+        "×" => "x",
+        _ if cells == 2 => "??",
+        _ => "?",
     }
 }
 
@@ -207,6 +235,25 @@ mod tests {
     #[test]
     fn a_wide_character_is_left_out_whole() {
         assert_eq!(written(3, |pen| _ = pen.put(0, 0, "録画", Style::new())), "録  ");
+    }
+
+    #[test]
+    fn a_terminal_of_ascii_gets_ascii_in_the_same_columns() {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 9, 1));
+        let area = buf.area;
+        Pen::new(&mut buf, area, Theme { colour: true, unicode: false }).put(0, 0, "録é…␛x", Style::new());
+        assert_eq!(buf.content().iter().map(|cell| cell.symbol()).collect::<String>(), "???~?x   ");
+    }
+
+    #[test]
+    fn what_covers_half_of_a_wide_character_takes_all_of_it_away() {
+        assert_eq!(
+            written(5, |pen| {
+                pen.put(0, 0, "録画x", Style::new());
+                pen.put(1, 0, "|", Style::new());
+            }),
+            " |画 x"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::source::rows::{Number, NumberKind, QueueRow};
 use crate::units;
 use chrono::{DateTime, Utc};
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::fixed("STATE", 9),
     Column::wide("QUEUE", 8, 16),
     Column::fixed("RUNNING", 8).right(),
@@ -20,6 +20,7 @@ const COLUMNS: [Column; 9] = [
     Column::fixed("LATER", 6).right().drops(4),
     Column::fixed("OK 5M", 6).right().drops(5),
     Column::fixed("BAD 5M", 6).right().drops(3),
+    Column::wide("WHY", 24, u16::MAX).drops(6),
 ];
 
 /// A job that may run and waits longer than this is worth a colour.
@@ -70,6 +71,7 @@ fn cells<'a>(row: &'a QueueRow, now: DateTime<Utc>, theme: Theme) -> Vec<Cell<'a
         amount(row.scheduled, Tone::Plain),
         cell(Tone::Faint, units::compact(row.flow.0)),
         cell(if row.flow.1 > 0 { Tone::Bad } else { Tone::Faint }, units::compact(row.flow.1)),
+        cell(if row.paused.is_some() { Tone::Warn } else { Tone::Faint }, said(row).unwrap_or_default()),
     ]
 }
 

@@ -15,9 +15,10 @@ const COLUMNS: [Column; 6] = [
     Column::fixed("STATE", 12),
     Column::wide("RECORDING", 12, 36),
     Column::fixed("AGE", 4).right().drops(1),
-    Column::fixed("SHOWN", 6).right().drops(2),
-    Column::wide("OWNER", 6, 20).drops(3),
-    Column::wide("WHAT", 16, u16::MAX).drops(4),
+    Column::fixed("LAG", 5).right().drops(2),
+    // What is wrong is read before whose it is.
+    Column::wide("OWNER", 8, 20).drops(4),
+    Column::wide("WHAT", 28, u16::MAX).drops(3),
 ];
 
 /// Draws it.
@@ -34,34 +35,46 @@ pub(super) fn list(app: &App, pen: &mut Pen<'_>) {
 
 fn cells<'a>(row: &'a RecordingRow, now: DateTime<Utc>, theme: Theme, widths: &[u16]) -> Vec<Cell<'a>> {
     let verdict = verdict::recording(row, now);
-    let over = verdict.weight == Weight::Over;
     let id = text::clip_middle(row.id.as_str(), widths[1], theme.glyph(Glyph::Ellipsis));
     let (mark, tone) = weight(verdict.weight);
-    let what = if verdict.text.is_empty() {
+    let text = if verdict.text.is_empty() { made(row) } else { verdict.text };
+    let what = if text.is_empty() {
         Vec::new()
     } else {
-        vec![ink(tone, theme.glyph(mark)), ink(Tone::Plain, " "), ink(tone, verdict.text)]
+        vec![ink(tone, theme.glyph(mark)), ink(Tone::Plain, " "), ink(tone, text)]
+    };
+    let name = match verdict.weight {
+        Weight::Broken | Weight::Troubled => Tone::Strong,
+        Weight::Noted | Weight::Working | Weight::Flawed | Weight::Fine => Tone::Plain,
+        Weight::Over => Tone::Faint,
     };
     vec![
         words::recording(row.state).cell(theme),
-        cell(if over { Tone::Faint } else { Tone::Plain }, id),
+        cell(name, id),
         cell(Tone::Faint, units::age((now - row.created_at).num_seconds())),
-        shown(row, now),
+        lag(row, now, verdict.weight, theme),
         cell(Tone::Faint, row.owner.as_str()),
         what,
     ]
 }
 
-/// How long ago viewers of a live recording were last shown something; of a finished one its length.
-fn shown<'a>(row: &RecordingRow, now: DateTime<Utc>) -> Cell<'a> {
-    match (row.state, row.duration_ms) {
-        (State::Live, _) => {
-            let age = words::ago(row.listed_at, now);
-            cell(Tone::Plain, if age.is_empty() { "never".to_owned() } else { age })
+/// How long ago viewers of a live recording were last shown something.
+fn lag<'a>(row: &RecordingRow, now: DateTime<Utc>, weight: Weight, theme: Theme) -> Cell<'a> {
+    match (row.state, row.listed_at) {
+        (State::Live, Some(at)) => {
+            let tone = if weight == Weight::Troubled { Tone::Warn } else { Tone::Plain };
+            cell(tone, units::age((now - at).num_seconds()))
         }
-        (_, Some(ms)) => cell(Tone::Faint, units::clock(i64::try_from(ms / 1_000).unwrap_or(i64::MAX))),
-        (_, None) => cell(Tone::Faint, ""),
+        (State::Live, None) => cell(Tone::Faint, theme.glyph(Glyph::Dash)),
+        _ => Vec::new(),
     }
+}
+
+/// How long and how large a result is.
+fn made(row: &RecordingRow) -> String {
+    let long = row.duration_ms.map(|ms| units::clock(i64::try_from(ms / 1_000).unwrap_or(i64::MAX)));
+    let large = row.result_bytes.map(units::bytes);
+    [long, large].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// How loud a sentence is.

@@ -5,19 +5,19 @@ use super::theme::{Ground, Tone};
 use crate::app::Open;
 use crate::source::rows::{JobView, RecordingView};
 
-/// The tabs of a recording.
-pub(super) fn recording(open: &Open<RecordingView>, names: &[&str], pen: &mut Pen<'_>) {
+/// The tabs of a recording. Returns the column after them.
+pub(super) fn recording(open: &Open<RecordingView>, names: &[&str], pen: &mut Pen<'_>) -> u16 {
     let behind = open.view.as_ref().map(|view| [0, view.gap_count, view.events.len()]);
-    line(names, open.tab, behind, pen);
+    line(names, open.tab, behind, pen)
 }
 
-/// The tabs of a job.
-pub(super) fn job(open: &Open<JobView>, names: &[&str], pen: &mut Pen<'_>) {
+/// The tabs of a job. Returns the column after them.
+pub(super) fn job(open: &Open<JobView>, names: &[&str], pen: &mut Pen<'_>) -> u16 {
     let behind = open.view.as_ref().map(|view| [0, view.attempts.len(), 0]);
-    line(names, open.tab, behind, pen);
+    line(names, open.tab, behind, pen)
 }
 
-fn line(names: &[&str], chosen: usize, behind: Option<[usize; 3]>, pen: &mut Pen<'_>) {
+fn line(names: &[&str], chosen: usize, behind: Option<[usize; 3]>, pen: &mut Pen<'_>) -> u16 {
     let mut x = 0;
     for (at, name) in names.iter().enumerate() {
         let count = behind.and_then(|behind| behind.get(at).copied()).filter(|count| *count > 0);
@@ -29,4 +29,5 @@ fn line(names: &[&str], chosen: usize, behind: Option<[usize; 3]>, pen: &mut Pen
         }
         x = end + 1;
     }
+    x
 }

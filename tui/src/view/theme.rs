@@ -58,6 +58,8 @@ pub enum Ground {
     Local,
     /// The bar of any other environment.
     Elsewhere,
+    /// What is shown is not what is true now.
+    Notice,
     /// The console may change things.
     Armed,
     /// The database cannot be reached.
@@ -121,7 +123,7 @@ impl Theme {
         let (text, behind) = match ground {
             Ground::Selected => (Color::White, Color::Blue),
             Ground::Production => (Color::White, Color::Red),
-            Ground::Staging => (Color::Black, Color::Yellow),
+            Ground::Staging | Ground::Notice => (Color::Black, Color::Yellow),
             Ground::Local => (Color::Black, Color::Green),
             Ground::Elsewhere => (Color::Black, Color::Cyan),
             Ground::Armed => (Color::Black, Color::Magenta),

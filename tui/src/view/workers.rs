@@ -17,7 +17,7 @@ const COLUMNS: [Column; 8] = [
     Column::fixed("MEMORY", 7).right().drops(3),
     Column::wide("QUEUES", 8, 30).drops(4),
     Column::wide("VERSION", 7, 12).drops(5),
-    Column::wide("RUNS", 10, u16::MAX).drops(1),
+    Column::wide("RUNS", 26, u16::MAX).drops(1),
 ];
 
 /// Draws it.

@@ -39,7 +39,6 @@ pub(super) fn lag_tone(lag_ms: i64, target_s: Option<u32>) -> Tone {
 
 /// The one sentence that sums it up.
 pub(super) fn summary(view: &RecordingView, now: DateTime<Utc>) -> Finding {
-    let said = verdict::recording(&view.row, now).text;
     match view.row.state {
         State::Live if view.row.paused => {
             (Tone::Plain, "Its recorder has paused; it may go on at any time.".to_owned())
@@ -54,13 +53,11 @@ pub(super) fn summary(view: &RecordingView, now: DateTime<Utc>) -> Finding {
             None => (Tone::Plain, "Being recorded; viewers have been shown nothing yet.".to_owned()),
         },
         State::Finalizing => (Tone::Plain, finalizing(view)),
-        State::Ready => {
-            let flaw = if said.is_empty() { String::new() } else { format!(", but {said}") };
-            (
-                if view.row.degraded { Tone::Warn } else { Tone::Plain },
-                format!("The result is made and verified{flaw}."),
-            )
+        State::Ready if view.row.degraded || view.gap_count > 0 => {
+            let gaps = units::counted(view.gap_count.max(1) as u64, "gap");
+            (Tone::Warn, format!("The result is made and verified, with {gaps} in it."))
         }
+        State::Ready => (Tone::Plain, "The result is made and verified.".to_owned()),
         State::Failed => match &view.error {
             Some((code, sentence)) => (Tone::Bad, format!("Failed ({code}): {sentence}")),
             None => (Tone::Bad, "Failed, and no reason was given.".to_owned()),
@@ -119,8 +116,13 @@ fn segments(track: &TrackView, view: &RecordingView, now: DateTime<Utc>, dash: &
     }
     if strip.counts.missing > 0 {
         let which = ranges(track, Cell::Missing, dash);
-        let (tone, verb) =
-            if view.row.state == State::Live { (Tone::Warn, "have not come") } else { (Tone::Bad, "never came") };
+        let verb = match (view.row.state, strip.counts.missing) {
+            (State::Live, 1) => "has not come",
+            (State::Live, _) => "have not come",
+            _ => "never came",
+        };
+        // What a finished result lacks is told by its gaps, and nothing can be done about it any more.
+        let tone = if view.row.state == State::Failed { Tone::Bad } else { Tone::Warn };
         let shown = if track.listed_gaps > 0 { "; viewers were shown a gap" } else { "" };
         findings.push((tone, format!("{} {verb}: {which}{shown}.", counted(strip.counts.missing))));
     }
@@ -131,7 +133,8 @@ fn segments(track: &TrackView, view: &RecordingView, now: DateTime<Utc>, dash: &
     }
     let waits = track.waiting_since.map(|at| (now - at).num_seconds()).filter(|s| *s > WAITS_S);
     if let Some(s) = waits {
-        let text = format!("{} wait for the store, the oldest for {}.", counted(strip.counts.received), units::age(s));
+        let wait = if strip.counts.received == 1 { "waits" } else { "wait" };
+        let text = format!("{} {wait} for the store, since {} ago.", counted(strip.counts.received), units::age(s));
         findings.push((Tone::Warn, text));
     }
     findings

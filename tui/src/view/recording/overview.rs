@@ -15,8 +15,6 @@ use uuid::Uuid;
 const LABEL: u16 = 10;
 /// Lower, what is only nice to have is left out.
 const COMPACT: u16 = 17;
-/// Most sentences about what is wrong; the tabs and the jobs have the rest.
-const FINDINGS: usize = 4;
 
 /// Draws it. `selected` is the job that a key would be about; none where none can be selected.
 pub(in crate::view) fn draw(view: &RecordingView, selected: Option<Uuid>, now: DateTime<Utc>, pen: &mut Pen<'_>) {
@@ -46,7 +44,7 @@ fn title(view: &RecordingView, now: DateTime<Utc>, pen: &mut Pen<'_>) -> u16 {
         line.push(ink(tone, units::short(lag)));
         line.extend(view.target_duration_s.map(|target| ink(Tone::Faint, format!(" (target {target}s)"))));
     }
-    for (label, value) in [("owner", view.row.owner.as_str()), ("on holes", view.policy.as_str())] {
+    for (label, value) in [("owner", view.row.owner.as_str()), ("policy", view.policy.as_str())] {
         line.push(ink(Tone::Faint, format!("   {label} ")));
         line.push(ink(Tone::Plain, value.to_owned()));
     }
@@ -59,35 +57,35 @@ fn title(view: &RecordingView, now: DateTime<Utc>, pen: &mut Pen<'_>) -> u16 {
 
 fn sentences(view: &RecordingView, now: DateTime<Utc>, pen: &mut Pen<'_>, y: u16, compact: bool) -> u16 {
     let (ellipsis, dash) = (pen.theme.glyph(Glyph::Ellipsis), pen.theme.glyph(Glyph::Dash));
-    let cells = pen.width().saturating_sub(4);
-    let (tone, summary) = findings::summary(view, now);
-    let mut lines: Vec<(Tone, Option<Glyph>, String)> = Vec::new();
-    let most = if compact { 1 } else { 3 };
-    lines.extend(text::wrap(&summary, cells, most, ellipsis).into_iter().map(|line| (tone, None, line.into_owned())));
-    let findings = findings::all(view, now, dash);
-    let more = findings.len().saturating_sub(FINDINGS);
-    for (tone, finding) in findings.into_iter().take(FINDINGS) {
-        let glyph = if tone == Tone::Bad { Glyph::Cross } else { Glyph::Alert };
-        let wrapped = text::wrap(&finding, cells.saturating_sub(2), if compact { 1 } else { 2 }, ellipsis);
-        let pieces = wrapped.into_iter().enumerate();
-        lines.extend(pieces.map(|(at, line)| (tone, (at == 0).then_some(glyph), line.into_owned())));
-    }
+    let cells = pen.width().saturating_sub(2);
     // A screen full of trouble still shows the segments.
-    let room = usize::from(pen.height() / 3).max(1);
-    let cut = lines.len() > room || more > 0;
-    lines.truncate(room);
-    for (at, (tone, glyph, line)) in (y..).zip(&lines) {
-        let first = usize::from(at - y) < 1 && glyph.is_none();
-        if let Some(glyph) = glyph {
-            pen.line(1, at, &[ink(*tone, pen.theme.glyph(*glyph))]);
+    let room = usize::from(pen.height() / 3).clamp(1, 12);
+    let mut lines: Vec<(u16, Tone, String)> = Vec::new();
+    let (tone, summary) = findings::summary(view, now);
+    let each = if compact { 1 } else { 3 };
+    lines.extend(text::wrap(&summary, cells, each, ellipsis).into_iter().map(|line| (0, tone, line.into_owned())));
+    let findings = findings::all(view, now, dash);
+    let mut shown = 0;
+    for (tone, finding) in &findings {
+        let glyph = pen.theme.glyph(if *tone == Tone::Bad { Glyph::Cross } else { Glyph::Alert });
+        let wrapped = text::wrap(finding, cells.saturating_sub(2), if compact { 1 } else { 2 }, ellipsis);
+        // Its last line may be the one that says how many there are more.
+        let last = shown + 1 == findings.len();
+        if lines.len() + wrapped.len() + usize::from(!last) > room {
+            break;
         }
-        pen.line(if first || glyph.is_none() && *tone == Tone::Bad { 1 } else { 3 }, at, &[ink(*tone, line.as_str())]);
+        for (at, line) in wrapped.into_iter().enumerate() {
+            lines.push(if at == 0 { (0, *tone, format!("{glyph} {line}")) } else { (2, *tone, line.into_owned()) });
+        }
+        shown += 1;
     }
-    let end = y + u16::try_from(lines.len()).unwrap_or(0);
-    if cut && more > 0 {
-        pen.right(end.saturating_sub(1), &[ink(Tone::Faint, format!("  {more} more "))]);
+    if shown < findings.len() && lines.len() < room {
+        lines.push((2, Tone::Faint, format!("and {} more", findings.len() - shown)));
     }
-    end
+    for ((x, tone, line), at) in lines.iter().zip(y..) {
+        pen.line(1 + x, at, &[ink(*tone, line.as_str())]);
+    }
+    y + u16::try_from(lines.len()).unwrap_or(0)
 }
 
 /// A strip for each track, under it when that was, and the signs that are in it.
@@ -133,8 +131,12 @@ fn ruler(view: &RecordingView, pen: &mut Pen<'_>, y: u16, end: u16) {
             legend.push(ink(Tone::Faint, format!(" {word}  ")));
         }
     }
-    let wide = width(&legend);
     let between = at.saturating_sub(LABEL + 6);
+    // What is good needs no word where there is no room.
+    while width(&legend) > between && width(&legend) > pen.width().saturating_sub(after + 2) && legend.len() > 2 {
+        legend.drain(..2);
+    }
+    let wide = width(&legend);
     if wide <= between {
         pen.line(LABEL + 6 + (between - wide) / 2, y, &legend);
     } else if after + 2 + wide <= pen.width() {
@@ -171,7 +173,10 @@ fn facts(view: &RecordingView, now: DateTime<Utc>, pen: &mut Pen<'_>, y: u16) ->
         match &mux.progress {
             Some(progress) => {
                 let end = gauge::draw(pen, LABEL, y, progress, mux.started_at);
-                pen.line(end + 2, y, &[ink(Tone::Faint, tries)]);
+                // The list below says it too.
+                if end + 2 + text::width(&tries) < pen.width() {
+                    pen.line(end + 2, y, &[ink(Tone::Faint, tries)]);
+                }
             }
             None => {
                 let mut line = words::job(mux.job.standing).cell(pen.theme);
