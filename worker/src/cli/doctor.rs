@@ -10,6 +10,7 @@ use ::worker::config::Config;
 use ::worker::db;
 use ::worker::staging::Mode;
 use ::worker::storage::{Service, Store};
+use ::worker::webhook::Receivers;
 use domain::retry::{Classify as _, Fault};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use serde::Serialize;
@@ -63,6 +64,7 @@ pub(crate) async fn run(set: &[(String, String)], out: Output) -> anyhow::Result
         Ok(config) => {
             findings.push(ok("settings", "readable, every key is known"));
             findings.push(secrets(&config));
+            findings.push(webhooks(&config));
             findings.extend(database(&config).await);
             findings.push(store(&config).await);
             findings.push(match config.staging.mode {
@@ -99,6 +101,19 @@ fn secrets(config: &Config) -> Finding {
         Err(error) => {
             let cure = "set SPOOL__AUTH__SERVICE_TOKENS and SPOOL__AUTH__SIGNING_KEYS, or the same names with _FILE";
             fail("secrets", Exit::Configuration, error.to_string(), cure)
+        }
+    }
+}
+
+/// Whether everything that would be delivered could be signed. Nobody is asked: `spool webhook test` does that.
+fn webhooks(config: &Config) -> Finding {
+    let receivers = Receivers::open(&config.webhook, &config.http.public_url);
+    match receivers.and_then(|receivers| receivers.require_secrets().map(|()| receivers.endpoints().len())) {
+        Ok(0) => ok("webhooks", "no endpoint is named: web apps ask how recordings stand"),
+        Ok(n) => ok("webhooks", format!("{n} with secrets; `spool webhook test NAME` tries one")),
+        Err(error) => {
+            let cure = "docs/webhooks.md says how endpoints and secrets are set";
+            fail("webhooks", Exit::Configuration, error.to_string(), cure)
         }
     }
 }

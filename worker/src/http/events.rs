@@ -13,9 +13,9 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::SecondsFormat;
 use domain::id::RecordingId;
+use domain::webhook::Body;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -201,7 +201,8 @@ impl Listener {
             let page = events::list(&self.api.cx.db, &self.id, self.seq, PAGE).await?;
             let Some(last) = page.last() else { break };
             self.seq = last.seq;
-            self.unsent.extend(page.iter().map(told));
+            let base = &self.api.cx.config.http.public_url;
+            self.unsent.extend(page.into_iter().map(|event| told(event, base)));
         }
         if self.status != look.status {
             self.unsent.push_back(sse::Event::default().event("status").data(&look.status));
@@ -212,9 +213,9 @@ impl Listener {
 }
 
 /// An event in the shape of a webhook's body.
-fn told(event: &Event) -> sse::Event {
+fn told(event: Event, public_url: &str) -> sse::Event {
     let Event { seq, kind, body, at } = event;
-    let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let text = json!({ "type": kind, "timestamp": timestamp, "seq": seq, "data": body }).to_string();
-    sse::Event::default().id(seq.to_string()).event(kind).data(text)
+    let body = Body::new(&kind, at.to_rfc3339_opts(SecondsFormat::Millis, true), seq, body, public_url);
+    let text = serde_json::to_string(&body).expect("a body has text keys and plain values");
+    sse::Event::default().id(seq.to_string()).event(&kind).data(text)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest name of an endpoint.
-const NAME_LEN_MAX: usize = 32;
+const NAME_LEN_MAX: usize = 64;
 
 /// Telling the web app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Config {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         for (name, endpoint) in &self.endpoints {
             if name.is_empty() || name.len() > NAME_LEN_MAX || !name.bytes().all(plain) {
-                let why = "the name of an endpoint is 1 to 32 characters of A-Z a-z 0-9 _ -";
+                let why = "the name of an endpoint is 1 to 64 characters of A-Z a-z 0-9 _ -";
                 return bound(&format!("endpoints.{name}"), why);
             }
             address(&endpoint.url).map_err(|why| (format!("webhook.endpoints.{name}.url"), why))?;
@@ -139,7 +139,7 @@ mod tests {
             let (key, why) = of("app", url).check().unwrap_err();
             assert!(key == "webhook.endpoints.app.url" && !why.contains("hunter2"), "{key}: {why}");
         }
-        for name in ["", "a b", "a:b", "a.b", &"a".repeat(33)] {
+        for name in ["", "a b", "a:b", "a.b", &"a".repeat(65)] {
             assert!(of(name, "https://a.example").check().is_err(), "{name}");
         }
         let long = Config { timeout: Duration::from_secs(61), ..Config::default() };
