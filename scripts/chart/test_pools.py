@@ -91,6 +91,7 @@ def test_notes_name_the_secrets_and_warn_of_a_queue_that_nobody_works():
     text = notes(rendering.values_of("existing-secret"))
     for secret in ["app-postgres (run.uri)", "app-postgres-owner (uri)", "app-tokens (service, signing)", "app-hooks (hooks)"]:
         assert f"  {secret}\n" in text
+    assert "demo-spool-work-io, pods: 1, jobs at once in each: 16\n" in text
     assert "spool-scaler" not in text and "WARNING" not in text
     assert "  spool-keda (dsn)\n" in notes(rendering.values_of("keda-postgresql"))
     assert "WARNING: no pool works queue mux;" in notes({"workers": {"pools": {"mux": {"enabled": False}}}})

@@ -52,6 +52,15 @@ def test_secrets_are_files_from_outside(case):
             assert asked == there, f"{name}: a process sees the secrets it reads and no others"
 
 
+def test_only_who_delivers_webhooks_can_sign_them():
+    for name, pod in pods("all-on"):
+        (container,) = pod["containers"]
+        env = {variable["name"]: variable["value"] for variable in container["env"]}
+        delivers = "webhook" in env.get("SPOOL__WORK__QUEUES", "")
+        assert ("SPOOL__WEBHOOK__SECRETS_FILE" in env) == delivers, name
+        assert ("SPOOL__AUTH__SIGNING_KEYS_FILE" in env) == (container["args"] == ["serve"]), name
+
+
 def test_migrations_have_the_address_of_the_owner_and_nobody_else_has():
     for thing in workloads(of_case("existing-secret")):
         pod = thing["spec"]["template"]["spec"]

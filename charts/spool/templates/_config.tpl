@@ -44,7 +44,12 @@ Helm's own TOML does not.
 {{- if (default (dict) .Values.config.webhook).endpoints }}true{{ end -}}
 {{- end -}}
 
-{{/* Files of secrets that a process reads, as sources of a projected volume: (dict "root" $ "serve" true). */}}
+{{/* Only who delivers needs what deliveries are signed with. */}}
+{{- define "spool.signsDeliveries" -}}
+{{- if and (include "spool.hasEndpoints" .root) (has "webhook" (default (list) .of.queues)) }}true{{ end -}}
+{{- end -}}
+
+{{/* Files of secrets that a process reads, as sources of a projected volume: (dict "root" $ "of" $pool "serve" true). */}}
 {{- define "spool.secretSources" -}}
 {{- $values := .root.Values -}}
 - secret:
@@ -58,7 +63,7 @@ Helm's own TOML does not.
       - {key: {{ $values.storage.accessKeyIdKey }}, path: access-key-id}
       - {key: {{ $values.storage.secretAccessKeyKey }}, path: secret-access-key}
 {{- end }}
-{{- if include "spool.hasEndpoints" .root }}
+{{- if include "spool.signsDeliveries" . }}
 - secret:
     name: {{ $values.webhook.existingSecret }}
     items:
@@ -81,7 +86,7 @@ Helm's own TOML does not.
 - {name: SPOOL__STORAGE__ACCESS_KEY_ID_FILE, value: /run/secrets/spool/access-key-id}
 - {name: SPOOL__STORAGE__SECRET_ACCESS_KEY_FILE, value: /run/secrets/spool/secret-access-key}
 {{- end }}
-{{- if include "spool.hasEndpoints" .root }}
+{{- if include "spool.signsDeliveries" . }}
 - {name: SPOOL__WEBHOOK__SECRETS_FILE, value: /run/secrets/spool/webhook-secrets}
 {{- end }}
 {{- if .serve }}
