@@ -24,6 +24,7 @@ const urls = {
 let status = null;
 let arrived = { count: -1, at: 0 };
 let told = '';
+let posted = false;
 
 document.documentElement.toggleAttribute('data-embedded', embedded);
 const source = createSource({
@@ -48,7 +49,9 @@ const look = follow(urls, (news) => {
 // Shows the result when there is one. A result that a silent recorder may still make longer waits its turn behind the
 // segments that somebody is watching.
 function choose() {
-  if (status.poster && !source.media.poster) source.media.poster = urls.poster;
+  // Once: an element that takes over later shows a picture of its own at once.
+  if (status.poster && !posted) source.media.poster = urls.poster;
+  posted ||= Boolean(status.poster);
   const seen = words(status, false);
   const gone = seen.blocks && status.state !== 'live';
   if (gone) source.drop();

@@ -4,7 +4,7 @@ use crate::driver::{ESCAPE, HOME, RIGHT, TAB};
 use crate::feed::{self, Recorder};
 use crate::outside::Balancer;
 use crate::support::s3::S3Server;
-use crate::support::{Api, PATIENCE, Set, Site, wait};
+use crate::support::{Api, PATIENCE, Set, Site, assert_pictures, wait};
 use crate::viewer::{TOGETHER_S, Viewer};
 use reqwest::Method;
 use serde_json::json;
@@ -123,6 +123,31 @@ async fn two_servers_in_turn_look_like_one() {
     let requests = viewer.browser.requests().await;
     let inits = requests.iter().filter(|url| url.contains("/segments/video/init.mp4")).count();
     assert_eq!(inits, 1, "{requests:#?}");
+    viewer.assert_quiet(&requests, &[&api.base]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poster_stands_where_the_picture_will_be() {
+    let site = Site::new().await;
+    let (_serve, api) = site.serve().await;
+    let _work = site.work();
+    let recording = api.create("owner-1").await;
+    Recorder::hurry(&api, &recording, 6).done().await;
+    assert_pictures(&api, &recording).await;
+    let viewer = Viewer::open(&feed::watch_url(&api, &recording, "").await).await;
+    let poster = "return document.getElementById('video').poster";
+    let poster = wait::until("there is a poster", PATIENCE, async || {
+        let poster = viewer.browser.run(poster).await.as_str().map(str::to_owned);
+        poster.filter(|url| !url.is_empty())
+    });
+    assert!(poster.await.contains(&format!("/media/{}/poster.jpg?token=", recording.id)));
+    viewer.until("the result is there", |look| look.result && look.counter.is_some()).await;
+    viewer.browser.press(" ").await;
+    viewer.until_frame(60).await;
+    // It is asked for once, however often the page hears how the recording stands.
+    let requests = viewer.browser.requests().await;
+    let fetched = requests.iter().filter(|url| url.contains("/poster.jpg")).count();
+    assert_eq!(fetched, 1, "{requests:#?}");
     viewer.assert_quiet(&requests, &[&api.base]).await;
 }
 
