@@ -48,6 +48,6 @@ fn sign(compare: Compare) -> &'static str {
 fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m")];
-    let fits = units.iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
+    let fits = units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
     fits.map_or_else(|| format!("{seconds}s"), |(unit, word)| format!("{}{word}", seconds / unit))
 }
