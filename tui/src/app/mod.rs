@@ -122,6 +122,8 @@ pub struct Open<V> {
     pub scroll: usize,
     /// The selected job of a recording.
     pub selected: Option<Uuid>,
+    /// The person has chosen it; else it only stands at the top.
+    pub chosen: bool,
     /// While frozen: the newest view, which is not shown.
     pub held: Option<Box<V>>,
 }
@@ -133,7 +135,7 @@ pub const JOB_TABS: [&str; 3] = ["overview", "attempts", "payload"];
 
 impl<V> Default for Open<V> {
     fn default() -> Self {
-        Open { view: None, load: Load::default(), tab: 0, scroll: 0, selected: None, held: None }
+        Open { view: None, load: Load::default(), tab: 0, scroll: 0, selected: None, chosen: false, held: None }
     }
 }
 
@@ -327,8 +329,9 @@ impl App {
     /// When [`Msg::Time`] must come at the latest, in time since the start; none when nothing shown depends on it.
     pub fn wake(&self) -> Option<Duration> {
         let toast = self.toast.as_ref().map(|toast| toast.until);
-        let counts = self.lost_for().is_some() || matches!(self.armed, Armed::Until(Some(_)));
-        let ages = self.focused && self.frozen.is_none() && self.db_clock.is_some() && self.has_ages();
+        let armed = matches!(self.armed, Armed::Until(Some(_)));
+        let counts = armed || self.lost_for().is_some() || self.frozen.is_some();
+        let ages = self.focused && self.db_clock.is_some() && self.has_ages();
         let second = (counts || ages).then(|| Duration::from_secs(self.now.as_secs() + 1));
         [toast, second].into_iter().flatten().min()
     }

@@ -86,7 +86,7 @@ actions! {
         PreviousTab "previous-tab" "tab back" "previous tab"
         Recording "recording" "recording" "open the recording of this job";
     Screen:
-        Recordings "recordings" "recordings" "recordings, newest first"
+        Recordings "recordings" "recordings" "recordings, those in trouble first"
         Jobs "jobs" "jobs" "jobs: what runs, waits, failed"
         Queues "queues" "queues" "queues: depth, pauses, limits"
         Workers "workers" "workers" "workers: what they run, when they were last heard of";

@@ -65,6 +65,7 @@ fn step_jobs(app: &mut App, action: Action, height: usize) {
     let at = view.jobs.iter().position(|job| Some(job.id) == app.recording.selected).unwrap_or(0);
     let at = moved(at, view.jobs.len(), action, height);
     app.recording.selected = view.jobs.get(at).map(|job| job.id);
+    app.recording.chosen = true;
 }
 
 /// The place after a movement among `count` places.

@@ -5,9 +5,10 @@ use crate::app::load::{Load, State};
 use crate::app::{App, Armed, Dirty, Effect, Screen, Server, Tone, shell, watch};
 use crate::source::ask::Resource;
 use crate::source::clean::Clean;
-use crate::source::rows::RecordingView;
+use crate::source::rows::{JobRow, RecordingView};
 use crate::source::told::{Acted, Answer, Arm, Body, Link, Reply, Value};
 use crate::source::{Ask, Told};
+use domain::standing::Standing;
 
 /// Takes it.
 pub(super) fn take(app: &mut App, told: Told) -> Vec<Effect> {
@@ -87,9 +88,13 @@ fn is_shown(app: &App, view: &RecordingView) -> bool {
     app.recording.view.as_ref().is_some_and(|shown| shown.row.id == view.row.id)
 }
 
-/// Shows a recording; the selection stays on its job as long as the job is there.
+/// Shows a recording; the selection stays on its job as long as the job is there. Nobody chose the first one, so when
+/// that is done and no key can change it any more, the first one now takes its place: who only watches sees what is new.
 pub(super) fn show_recording(app: &mut App, view: Box<RecordingView>) {
-    let selected = app.recording.selected.filter(|id| view.jobs.iter().any(|job| job.id == *id));
+    let chosen = app.recording.chosen;
+    let done = |standing| matches!(standing, Standing::Completed | Standing::Superseded);
+    let keeps = |job: &JobRow, id| job.id == id && (chosen || !done(job.standing));
+    let selected = app.recording.selected.filter(|id| view.jobs.iter().any(|job| keeps(job, *id)));
     app.recording.selected = selected.or_else(|| view.jobs.first().map(|job| job.id));
     app.recording.view = Some(view);
 }
