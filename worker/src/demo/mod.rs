@@ -191,7 +191,7 @@ async fn play(
     let shown = show.whole(record, &up.setting, &results, answer);
     let Some(program) = console else { return shown.await };
 
-    teller.step("opening the console; ? is its help, q leaves it");
+    teller.step("opening the console: ? for its keys, Ctrl-C leaves it");
     teller.hush();
     let console = guests.console.insert(Console::open(&program, &created.id, &up.setting.env)?);
     let mut shown = std::pin::pin!(shown);

@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// `spool-record` belongs to another package, so it is not built with this test alone; the demo finds it beside the binary
+/// These belong to other packages, so they are not built with this test alone; the demo finds them beside the binary
 /// under test.
-fn build_recorder() {
+pub(crate) fn build_beside() {
     let spool = Path::new(env!("CARGO_BIN_EXE_spool"));
     let folder = spool.parent().unwrap();
-    if folder.join("spool-record").exists() {
+    if ["spool-record", "spool-tui"].iter().all(|name| folder.join(name).exists()) {
         return;
     }
     let release = if folder.ends_with("release") { &["--release"][..] } else { &[] };
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "-p", "spool-recorder", "--bin", "spool-record"])
+        .args(["build", "--quiet", "--locked", "-p", "spool-recorder", "-p", "spool-tui", "--bins"])
         .args(release)
         .arg("--target-dir")
         .arg(folder.parent().unwrap())
@@ -26,7 +26,7 @@ fn build_recorder() {
 }
 
 pub(crate) fn demo(folder: &Path, arguments: &[&str]) -> Command {
-    build_recorder();
+    build_beside();
     let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
     command.arg("demo").args(arguments).current_dir(folder).env_remove("DATABASE_URL");
     command

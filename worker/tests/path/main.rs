@@ -6,8 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../../tui/tests/support/terminal.rs"]
+#[allow(dead_code, reason = "the console's own tests use more of it")]
+mod terminal;
+
 mod bucket;
 mod commands;
+mod console;
 mod crash;
 mod demo;
 mod mux;
