@@ -174,16 +174,18 @@ fn attempts(view: &JobView, scroll: usize, now: DateTime<Utc>, pen: &mut Pen<'_>
     }
 }
 
-/// `✗ failed  #3  w12  4m ago  took 12s  transient`.
+/// `✗ failed        3    4m ago  took    12s  on w12  transient`, in columns.
 fn head<'a>(attempt: &'a AttemptRow, now: DateTime<Utc>, pen: &Pen<'_>) -> Vec<Ink<'a>> {
     let (glyph, tone, word) = words::outcome(attempt.outcome.as_str());
-    let mut line = vec![ink(tone, pen.theme.glyph(glyph)), ink(Tone::Plain, " "), ink(tone, word)];
-    line.push(ink(Tone::Strong, format!("  attempt {}", attempt.attempt)));
-    line.push(ink(Tone::Plain, format!("  {} ago", units::age((now - attempt.ended_at).num_seconds()))));
-    if let Some(started) = attempt.started_at {
-        let took = units::short((attempt.ended_at - started).num_milliseconds());
-        line.push(ink(Tone::Faint, format!("  took {took}")));
-    }
+    let ago = units::age((now - attempt.ended_at).num_seconds());
+    let took = attempt.started_at.map(|at| units::short((attempt.ended_at - at).num_milliseconds()));
+    let mut line = vec![
+        ink(tone, pen.theme.glyph(glyph)),
+        ink(tone, format!(" {word:<11}")),
+        ink(Tone::Strong, format!(" {:>3}", attempt.attempt)),
+        ink(Tone::Plain, format!("  {ago:>4} ago")),
+        ink(Tone::Faint, format!("  took {:>6}", took.as_deref().unwrap_or("?"))),
+    ];
     line.extend(attempt.worker.as_ref().map(|worker| ink(Tone::Faint, format!("  on {worker}"))));
     line.extend(attempt.error_class.as_ref().map(|class| ink(Tone::Plain, format!("  {class}"))));
     line

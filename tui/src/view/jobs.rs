@@ -27,8 +27,8 @@ const NARROW: [Column; 6] = [
     Column::wide("KIND", 8, 14),
     Column::wide("RECORDING", 10, 36),
     Column::fixed("WHEN", 7).right(),
-    Column::fixed("TRY", 3).right().drops(1),
-    Column::wide("WHAT", 16, u16::MAX).drops(2),
+    Column::fixed("TRY", 3).right().drops(2),
+    Column::wide("WHAT", 16, u16::MAX).drops(1),
 ];
 
 /// Columns from which the eight have room.
@@ -136,7 +136,10 @@ pub(super) fn took(row: &JobRow, now: DateTime<Utc>) -> String {
         Standing::Pending | Standing::Scheduled | Standing::Available | Standing::Retryable => None,
         Standing::Completed | Standing::Discarded | Standing::Cancelled | Standing::Superseded => row.finished_at,
     };
-    row.started_at.zip(until).map_or(String::new(), |(from, to)| units::age((to - from).num_seconds()))
+    row.started_at.zip(until).map_or(String::new(), |(from, to)| match (to - from).num_milliseconds() {
+        ms @ ..10_000 => units::short(ms),
+        ms => units::age(ms / 1_000),
+    })
 }
 
 /// What is beside the list: the selected job, and from some width on its attempts.

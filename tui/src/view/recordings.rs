@@ -16,10 +16,14 @@ const COLUMNS: [Column; 6] = [
     Column::wide("RECORDING", 12, 36),
     Column::fixed("AGE", 4).right().drops(1),
     Column::fixed("LAG", 5).right().drops(2),
-    // What is wrong is read before whose it is.
-    Column::wide("OWNER", 8, 20).drops(4),
-    Column::wide("WHAT", 28, u16::MAX).drops(3),
+    Column::wide("OWNER", 8, 20).drops(3),
+    Column::wide("WHAT", 20, u16::MAX).drops(4),
 ];
+
+/// What is wrong is read before whose it is: where both have no room the owner goes, whom the detail names too.
+const NARROW: [Column; 5] = [COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3], COLUMNS[5]];
+/// Columns from which both have room.
+const WIDE_COLS: u16 = 96;
 
 /// Draws it.
 pub(super) fn list(app: &App, pen: &mut Pen<'_>) {
@@ -27,9 +31,15 @@ pub(super) fn list(app: &App, pen: &mut Pen<'_>) {
     let (now, theme) = (now(app), pen.theme);
     let window = list.window(table::room(pen));
     let selected = list.selected.is_some().then_some(list.cursor);
-    table::draw(pen, &COLUMNS, window, selected, |at, widths| match list.rows.get(at) {
-        Some(row) => cells(row, now, theme, widths),
-        None => Vec::new(),
+    let wide = pen.width() >= WIDE_COLS;
+    let columns: &[Column] = if wide { &COLUMNS } else { &NARROW };
+    table::draw(pen, columns, window, selected, |at, widths| {
+        let Some(row) = list.rows.get(at) else { return Vec::new() };
+        let mut cells = cells(row, now, theme, widths);
+        if !wide {
+            cells.remove(4);
+        }
+        cells
     });
 }
 

@@ -70,6 +70,9 @@ impl Ground {
     /// The bar of an environment, by its name. An unknown name gets the bar that is neither calm nor loud.
     pub fn of(environment: &str) -> Ground {
         let name = environment.to_ascii_lowercase();
+        if ["127.0.0.1", "::1"].iter().any(|host| name.contains(host)) {
+            return Ground::Local;
+        }
         let is = |words: &[&str]| {
             words.iter().any(|word| name.split(['-', '_', '.', ' ', '/', ':', '@']).any(|part| part == *word))
         };
@@ -321,6 +324,7 @@ mod tests {
         assert_eq!(Ground::of("eu.production"), Ground::Production);
         assert_eq!(Ground::of("staging"), Ground::Staging);
         assert_eq!(Ground::of("demo"), Ground::Local);
+        assert_eq!(Ground::of("127.0.0.1:42039/postgres"), Ground::Local);
         assert_eq!(Ground::of("product-lab"), Ground::Elsewhere, "not every word that begins so");
     }
 

@@ -48,8 +48,23 @@ fn of_job<'a>(job: &'a JobRow, theme: Theme) -> Vec<Moment<'a>> {
     };
     match (job.finished_at, job.started_at) {
         (Some(at), _) => vec![(at, line(mark.word))],
-        (None, Some(at)) => vec![(at, line(if job.standing == Standing::Running { "started" } else { "tried" }))],
+        (None, Some(at)) => vec![(at, line(begun(job.standing)))],
         (None, None) => Vec::new(),
+    }
+}
+
+/// What the last attempt of a live job has come to.
+fn begun(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Running => "started",
+        Standing::Retryable => "failed",
+        Standing::Scheduled => "put off",
+        Standing::Pending
+        | Standing::Available
+        | Standing::Completed
+        | Standing::Discarded
+        | Standing::Cancelled
+        | Standing::Superseded => "tried",
     }
 }
 

@@ -14,10 +14,10 @@ const COLUMNS: [Column; 8] = [
     Column::wide("WORKER", 8, 30),
     Column::fixed("BUSY", 5).right(),
     Column::fixed("UP", 4).right().drops(2),
-    Column::fixed("MEMORY", 7).right().drops(3),
-    Column::wide("QUEUES", 8, 30).drops(4),
+    Column::fixed("MEMORY", 7).right().drops(4),
+    Column::wide("QUEUES", 10, 30).drops(3),
     Column::wide("VERSION", 7, 12).drops(5),
-    Column::wide("RUNS", 26, u16::MAX).drops(1),
+    Column::wide("RUNS", 20, u16::MAX).drops(1),
 ];
 
 /// Draws it.

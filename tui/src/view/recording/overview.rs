@@ -159,9 +159,7 @@ fn facts(view: &RecordingView, now: DateTime<Utc>, pen: &mut Pen<'_>, y: u16) ->
             line.push_str(", ended");
         }
         if let Some(ago) = ago(view.manifest_at) {
-            let behind = view.stored_seq.saturating_sub(view.manifest_seq);
-            let behind = if behind > 0 { format!(", {behind} behind") } else { String::new() };
-            line.push_str(&format!("   manifest {ago}{behind}"));
+            line.push_str(&format!("   manifest {ago}"));
         }
         pen.line(LABEL, y, &[ink(Tone::Plain, line)]);
         y += 1;
