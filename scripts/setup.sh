@@ -128,7 +128,9 @@ fi
 # What is no package of the system: fetched into the build folder, at once when it is there.
 tools() {
   [ "$scope" = test ] || return 0
-  scripts/tools.sh
+  scripts/tools.sh venv >/dev/null
+  scripts/tools.sh promtool >/dev/null
+  scripts/tools.sh helm >/dev/null || say "Without Helm the chart cannot be checked; no test needs it."
 }
 
 cd "$(dirname "$0")/.."
