@@ -36,3 +36,6 @@ $$;
 
 -- The key sorts by the database's language, in which a beginning of an id is no range; this one sorts by bytes.
 CREATE INDEX recording_id_bytes ON spool.recording (id text_pattern_ops);
+
+-- Gaps are few: who asks for them need not read hours of listing.
+CREATE INDEX listing_gap ON spool.listing (recording_id, track, index) WHERE kind = 'gap';

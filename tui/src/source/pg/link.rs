@@ -112,6 +112,7 @@ async fn connect(settings: &Settings, rights: Rights) -> Result<Link, Fault> {
         // leaves nothing behind on a connection that a pooler hands on.
         .map_sqlx_postgres_opts(|options| options.extra_float_digits(None).statement_cache_capacity(0));
     let place = place(&settings.url);
+    knock(&settings.url).await?;
     let pool = Database::connect(options).await?;
     let mut link = Link { pool, rights, member: false, place, role: Clean::default(), schema: (0, 0) };
     let ask = "SELECT session_user::text AS login, coalesce((SELECT pg_has_role(r.oid, 'MEMBER') FROM pg_roles AS r \
@@ -135,6 +136,18 @@ async fn connect(settings: &Settings, rights: Rights) -> Result<Link, Fault> {
         return Err(Fault::Lost(Clean::new(why)));
     }
     Ok(link)
+}
+
+/// Says at once that nobody is there: the pool takes that for a server that is just starting, and tries on to its bound.
+async fn knock(url: &str) -> Result<(), Fault> {
+    use sqlx::postgres::PgConnectOptions;
+    let Ok(options) = url.parse::<PgConnectOptions>() else { return Ok(()) };
+    let (host, port) = (options.get_host(), options.get_port());
+    if options.get_socket().is_some() || host.starts_with('/') {
+        return Ok(());
+    }
+    let open = tokio::net::TcpStream::connect((host, port)).await;
+    open.map(drop).map_err(|error| Fault::Lost(Clean::new(format!("{host}:{port}: {error}"))))
 }
 
 /// Host, port and database of an address, without user and password.

@@ -21,7 +21,7 @@ use super::{ASKS_MAX, Ask, TOLD_MAX, Told};
 use tokio::sync::mpsc;
 
 /// The schema that this console knows. Reading goes on while a newer schema still fits; changing does not.
-pub const SCHEMA: i32 = 6;
+pub const SCHEMA: i32 = 7;
 
 /// What the source needs to know.
 #[derive(Clone)]

@@ -26,7 +26,13 @@ const ACTS_MAX: usize = 64;
 /// How the reading connection stands.
 enum State {
     Up,
-    Down { since: Instant, tries: u32, retry_at: Instant },
+    /// `lost`: there was one before, or there should have been.
+    Down {
+        lost: bool,
+        since: Instant,
+        tries: u32,
+        retry_at: Instant,
+    },
 }
 
 struct Router {
@@ -53,7 +59,7 @@ pub(super) async fn run(settings: Settings, mut asks: mpsc::Receiver<Ask>, told:
     let (acted, mut changes) = mpsc::channel(ACTS_MAX);
     tokio::spawn(actor::run(settings, acts, acted));
     let now = Instant::now();
-    let state = State::Down { since: now, tries: 0, retry_at: now };
+    let state = State::Down { lost: false, since: now, tries: 0, retry_at: now };
     let mut router = Router { told, slots: Slots::default(), state, busy: false, read, act, armed: None };
     let _ = router.told.send(Told::Link(Link::Connecting)).await;
     loop {
@@ -141,8 +147,8 @@ impl Router {
         let id = act.id;
         let why = match (&self.armed, &self.state) {
             (None, _) => "not armed",
-            (Some(_), State::Down { .. }) => "the database is lost",
-            (Some(_), State::Up) => match self.act.try_send(actor::Job::Act(act)) {
+            (Some(_), State::Down { lost: true, .. }) => "the database is lost",
+            (Some(_), State::Up | State::Down { lost: false, .. }) => match self.act.try_send(actor::Job::Act(act)) {
                 Ok(()) => return Ok(()),
                 Err(_) => "too much is waiting to be done",
             },
@@ -223,7 +229,7 @@ impl Router {
             State::Down { since, tries, .. } => (since, tries + 1),
         };
         let wait = BACK_OFF[usize::try_from(tries).unwrap_or(usize::MAX).min(BACK_OFF.len() - 1)];
-        self.state = State::Down { since, tries, retry_at: now + wait.mul_f64(1.0 + jitter() / 5.0) };
+        self.state = State::Down { lost: true, since, tries, retry_at: now + wait.mul_f64(1.0 + jitter() / 5.0) };
         let why = fault.why().clone();
         self.tell(Told::Link(Link::Lost { since: now - since, tries, why })).await
     }

@@ -1,7 +1,8 @@
-//! What there is of each track of a recording beside its strip: sums of its segments and the end of its listing.
+//! What there is of each track of a recording beside its strip: its codec and the end of its listing.
 
 use super::error::Fault;
 use super::link::Session;
+use super::strips::Sums;
 use crate::source::clean::Clean;
 use crate::source::rows::{Strip, TrackView};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,13 +10,9 @@ use domain::id::RecordingId;
 use domain::segment::{CodecFacts, Track};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
-/// Sums of the segments of a track.
-const SUMS: &str = "SELECT s.track, \
-      coalesce(sum(s.duration * 1000.0 / nullif(s.timescale, 0)) FILTER (WHERE s.index > 0), 0)::int8 AS duration_ms, \
-      coalesce(sum(s.size_bytes), 0)::int8 AS size_bytes, max(s.received_at) FILTER (WHERE s.index > 0) AS received_at, \
-      min(s.received_at) FILTER (WHERE s.state = 'received') AS waiting_since, \
-      (array_agg(s.codec) FILTER (WHERE s.index = 0))[1] AS codec \
-    FROM spool.segment AS s WHERE s.recording_id = $1 GROUP BY s.track LIMIT 2";
+/// What the initialization sections say.
+const CODECS: &str = "SELECT s.track, s.codec FROM spool.segment AS s \
+    WHERE s.recording_id = $1 AND s.track IN ('video', 'audio') AND s.index = 0 LIMIT 2";
 
 /// The end of the listing of a track. Few rows have a wall clock of their own; the newest of them says when its segment
 /// began, and from there the segments' own time axis leads to the end of the last one, and gaps behind it further.
@@ -42,33 +39,33 @@ const TAIL: &str = "SELECT t.track, last.seq, last.index::int8, last.listed_at, 
 pub(super) async fn tracks(
     session: &Session,
     id: &RecordingId,
-    strips: Vec<Strip>,
+    strips: Vec<(Strip, Sums)>,
     declared: impl Fn(Track) -> Option<u32>,
 ) -> Result<Vec<TrackView>, Fault> {
     let ask = |sql: &str| Statement::from_sql_and_values(DbBackend::Postgres, sql, [id.as_str().into()]);
-    let sums = session.db().query_all_raw(ask(SUMS)).await?;
+    let codecs = session.db().query_all_raw(ask(CODECS)).await?;
     let tails = session.db().query_all_raw(ask(TAIL)).await?;
     let mut views = Vec::new();
-    for strip in strips {
+    for (strip, sums) in strips {
         let declared_last = declared(strip.track);
         let mut view = TrackView {
             strip,
             codec: None,
             size: None,
             declared_last,
-            duration_ms: 0,
-            size_bytes: 0,
-            received_at: None,
-            waiting_since: None,
+            duration_ms: sums.duration_ms,
+            size_bytes: sums.size_bytes,
+            received_at: sums.received_at,
+            waiting_since: sums.waiting_since,
             listed_seq: 0,
             listed_index: 0,
             listed_at: None,
             edge_at: None,
             listed_gaps: 0,
         };
-        for row in &sums {
+        for row in &codecs {
             if is_of(row, view.strip.track)? {
-                sum(&mut view, row)?;
+                codec(&mut view, row)?;
             }
         }
         for row in &tails {
@@ -89,11 +86,7 @@ fn number(row: &QueryResult, name: &str) -> Result<u64, DbErr> {
     Ok(u64::try_from(row.try_get::<i64>("", name)?).unwrap_or(0))
 }
 
-fn sum(view: &mut TrackView, row: &QueryResult) -> Result<(), DbErr> {
-    view.duration_ms = number(row, "duration_ms")?;
-    view.size_bytes = number(row, "size_bytes")?;
-    view.received_at = row.try_get("", "received_at")?;
-    view.waiting_since = row.try_get("", "waiting_since")?;
+fn codec(view: &mut TrackView, row: &QueryResult) -> Result<(), DbErr> {
     // What a newer program wrote is left out rather than nothing shown.
     let codec = row.try_get::<Option<serde_json::Value>>("", "codec")?;
     let codec: Option<CodecFacts> = codec.and_then(|codec| serde_json::from_value(codec).ok());
