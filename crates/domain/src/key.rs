@@ -50,7 +50,7 @@ impl Keys {
         format!("{}segments/{track}/{name}", self.prefix)
     }
 
-    /// The manifest, the only object that is rewritten.
+    /// The manifest, rewritten as the recording grows; besides the pictures nothing else is.
     pub fn manifest(&self) -> String {
         format!("{}segments/manifest.json", self.prefix)
     }
@@ -90,12 +90,12 @@ impl Keys {
         }
     }
 
-    /// Poster.
+    /// Poster; a remux writes over it.
     pub fn poster(&self) -> String {
         format!("{}screenshot/screen-capture.jpg", self.prefix)
     }
 
-    /// Animated preview.
+    /// Animated preview; a remux writes over it.
     pub fn preview(&self) -> String {
         format!("{}preview/animated-preview.gif", self.prefix)
     }

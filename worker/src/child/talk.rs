@@ -106,7 +106,8 @@ pub(super) async fn making<T: DeserializeOwned, R: RangedReader>(
 ) -> Result<(T, Vec<Bytes>), ObjectError<R::Error>> {
     // Dropped, and so killed, however this ends.
     let mut child = start(program).map_err(ObjectError::Child)?;
-    talk(&mut child, work, object, size_bytes, Time::of(bound)).await
+    // With what it holds of a store's read it would make every future around it large.
+    Box::pin(talk(&mut child, work, object, size_bytes, Time::of(bound))).await
 }
 
 /// A child's time. What it waits for ranges is not counted: a store has timeouts of its own, and a slow one must not look

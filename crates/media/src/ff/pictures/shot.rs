@@ -164,8 +164,8 @@ fn set_colours(context: &mut Context, from: &frame::Video) {
     // other arguments are plain integers in 16.16: no change of brightness, contrast and saturation. The call refuses
     // formats without colour spaces by its answer, and then nothing is to be set.
     unsafe {
-        let table = ffi::sws_getCoefficients(space as i32);
-        let standard = ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT as i32);
+        let table = ffi::sws_getCoefficients(space);
+        let standard = ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT);
         ffi::sws_setColorspaceDetails(context.as_mut_ptr(), table, full, standard, 1, 0, 1 << 16, 1 << 16);
     }
 }
