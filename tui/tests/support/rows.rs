@@ -40,7 +40,7 @@ pub(crate) fn job(n: u32, standing: Standing) -> JobRow {
         worker: Some(Clean::new("w07")),
         reason: None,
         error_class: Some(Clean::new("transient")),
-        error: Some(Clean::new("get segment: \u{1b}[31mSlowDown\u{202e}")),
+        error: Some(Clean::new("get segment: \u{1b}[31mSlowDown")),
         created_at: ago(120),
     }
 }

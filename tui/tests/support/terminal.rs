@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Longest wait for something on the screen. Two cores may have other tests to run.
 const WAIT: Duration = Duration::from_secs(30);
 
+/// Longest wait for it after the program has ended.
+const LAST: Duration = Duration::from_secs(2);
+
 pub(crate) struct Terminal {
     pub(crate) child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
@@ -86,6 +89,13 @@ impl Terminal {
         self.until(text, |screen| screen.contains(text));
     }
 
+    /// Waits until these are together on one line.
+    #[track_caller]
+    pub(crate) fn shows_line(&mut self, words: &[&str]) {
+        let together = |screen: &str| screen.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        self.until(&words.join(" … "), together);
+    }
+
     /// Waits until this is not on the screen.
     #[track_caller]
     pub(crate) fn hides(&mut self, text: &str) {
@@ -98,7 +108,9 @@ impl Terminal {
         let begin = Instant::now();
         while !so(&self.text()) {
             let ended = self.child.try_wait().unwrap();
-            if begin.elapsed() > WAIT || (ended.is_some() && !so(&self.text())) {
+            // The last that a program has written is read a moment after its end.
+            let bound = if ended.is_some() { LAST } else { WAIT };
+            if begin.elapsed() > bound {
                 panic!("never came: {what}; the program: {ended:?}; the screen:\n{}", self.text());
             }
             thread::sleep(Duration::from_millis(5));
