@@ -8,6 +8,9 @@ cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
 
+# A frame that differs is a failure here, and never a new snapshot; `INSTA_UPDATE=always` makes those.
+export INSTA_UPDATE=${INSTA_UPDATE:-no}
+
 # The whole-path tests start these as processes; Cargo builds binaries only for tests of their own package.
 cargo build --quiet --locked --bins
 

@@ -69,6 +69,9 @@ fn screen(app: &App, pen: &mut Pen<'_>) -> Option<Position> {
     }
     if top == 2 {
         counts::draw(app, &mut pen.rows(1, 1));
+        if app.lost_for().is_some() {
+            pen.rows(1, 1).fade();
+        }
     }
     let mut inner = pen.rows(top, height.saturating_sub(top + under));
     match &app.overlay {

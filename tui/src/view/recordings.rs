@@ -21,7 +21,8 @@ const COLUMNS: [Column; 6] = [
 ];
 
 /// What is wrong is read before whose it is: where both have no room the owner goes, whom the detail names too.
-const NARROW: [Column; 5] = [COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3], COLUMNS[5]];
+/// Of the rest what is wrong stays longest.
+const NARROW: [Column; 5] = [COLUMNS[0], COLUMNS[1], COLUMNS[2].drops(3), COLUMNS[3].drops(2), COLUMNS[5].drops(1)];
 /// Columns from which both have room.
 const WIDE_COLS: u16 = 96;
 
