@@ -102,6 +102,9 @@ look() {
   if [ "$scope" = test ] && ! has pgrep; then
     lacks "the pgrep and kill commands" "procps" ""
   fi
+  if [ "$scope" = test ] && ! has openssl; then
+    lacks "the openssl command" "openssl" "openssl"
+  fi
   if [ "$scope" = test ] && ! has node; then
     lacks "Node.js, for the examples of the documentation" "nodejs" "node"
   fi

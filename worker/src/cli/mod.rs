@@ -127,7 +127,7 @@ async fn run(command: Command, set: &[(String, String)], out: Output) -> anyhow:
     match command {
         Command::Demo(args) => demo::run(args, set).await,
         Command::Serve => Box::pin(run::serve(settings()?)).await,
-        Command::Work(args) => run::work(args, settings()?).await,
+        Command::Work(args) => Box::pin(run::work(args, settings()?)).await,
         Command::Migrate => until_interrupted(migrate::run(&settings()?, out)).await,
         Command::Recording(command) => until_interrupted(recording::run(command, &settings()?, out)).await,
         Command::Job(command) => until_interrupted(job::run(command, &settings()?, out)).await,
@@ -138,7 +138,7 @@ async fn run(command: Command, set: &[(String, String)], out: Output) -> anyhow:
         Command::Mux(args) => until_interrupted(mux::run(args, out)).await,
         Command::Probe(args) => until_interrupted(probe::run(args, out)).await,
         Command::Verify(args) => until_interrupted(verify::run(args, out)).await,
-        Command::Doctor => until_interrupted(doctor::run(set, out)).await,
+        Command::Doctor => Box::pin(until_interrupted(doctor::run(set, out))).await,
         Command::Config => config::run(&settings()?, out),
         Command::Guard(args) => guard::run(args).await,
         Command::Child => run::child(),

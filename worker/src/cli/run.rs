@@ -29,7 +29,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<Exit> {
     telemetry::start_log(&config.log)?;
     // A missing secret is told before anything is opened.
     Keyring::open(&config.auth)?;
-    serve::run(Context::open(config).await?, on_signal()).await?;
+    Box::pin(serve::run(Context::open(config).await?, on_signal())).await?;
     Ok(Exit::Ok)
 }
 

@@ -1,6 +1,6 @@
 //! What a person sees of webhooks, and what is refused before anything starts.
 
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, SECRET};
 use crate::support::{PATIENCE, wait};
 use crate::{command, create, deliveries, happen, site, until_deliveries, until_idle};
 use serde_json::json;
@@ -110,4 +110,20 @@ async fn list_shows_what_waits_and_the_last_answer() {
     assert_eq!((code, &tested["taken"], &tested["enabled_again"]), (0, &json!(true), &json!(false)));
     let test = receiver.seen().pop().unwrap();
     assert!(test.verified && test.kind() == "webhook.test" && test.id.starts_with("test-"), "{test:?}");
+}
+
+/// A receiver with a certificate of one's own is believed where the system's store knows it, and nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn receiver_whose_certificate_nobody_knows_is_sent_nothing() {
+    let mut site = site().await;
+    let (mut receiver, certificate) = Receiver::with_tls(&mut site, "receiver");
+    receiver.start(SECRET).await;
+    let (code, tested) = command(&site, &["webhook", "test", "app"]);
+    let error = tested["error"].as_str().unwrap();
+    assert!(code == 1 && error.starts_with("no connection: invalid peer certificate"), "{tested}");
+    assert_eq!(receiver.seen(), []);
+    site.set("SSL_CERT_FILE", certificate.to_str().unwrap());
+    let (code, tested) = command(&site, &["webhook", "test", "app"]);
+    assert_eq!((code, &tested["status"]), (0, &json!(204)), "{tested}");
+    assert!(receiver.seen()[0].verified);
 }

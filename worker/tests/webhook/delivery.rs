@@ -194,3 +194,31 @@ async fn endpoint_that_is_gone_is_told_nothing_until_it_takes_a_test() {
     assert_eq!(crate::command(&site, &["job", "enqueue", "sweep"]).0, 0);
     until_deliveries(&site, "r", &["1 delivered 2", "2 delivered 1"]).await;
 }
+
+/// Whoever gives a recording up stops its jobs, and not the one that says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn web_app_hears_that_its_recording_was_cancelled() {
+    let mut site = site().await;
+    let receiver = Receiver::started(&mut site).await;
+    let (_serve, api) = site.serve().await;
+    let _work = site.work();
+    create(&api, "r").await;
+    let answer = api.call(reqwest::Method::POST, "/api/recordings/r/cancel", json!({})).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let taken = receiver.until_taken(1).await;
+    assert_eq!((taken[0].kind(), &taken[0].body["data"]["state"]), ("recording.cancelled", &json!("cancelled")));
+    until_idle(&site).await;
+    assert_eq!(deliveries(&site, "r").await, ["1 delivered 1"]);
+}
+
+/// The database and the program agree on which events go out.
+#[tokio::test(flavor = "multi_thread")]
+async fn list_of_events_that_go_out_is_one_list() {
+    let site = site().await;
+    for kind in domain::webhook::TOLD {
+        assert_eq!(site.count("SELECT spool.is_told($1)::int::int8", [kind.into()]).await, 1, "{kind}");
+    }
+    let named = "SELECT count(*) FROM pg_proc AS p, regexp_matches(p.prosrc, 'recording[.]', 'g') \
+        WHERE p.oid = 'spool.is_told(text)'::regprocedure";
+    assert_eq!(site.count(named, []).await, domain::webhook::TOLD.len() as i64);
+}

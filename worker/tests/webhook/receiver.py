@@ -2,6 +2,8 @@
 
     receiver.py PORT FOLDER        SPOOL_WEBHOOK_SECRET is the secret, FOLDER/receive.py the example
 
+RECEIVER_CERTIFICATE  file with a certificate and its key: then it speaks TLS
+
 FOLDER/answers.json   what to answer next, one entry a request, taken from the front; when it is empty the example answers.
                       {"status": 500, "delay_s": 2, "headers": {"Retry-After": "60"}}
 FOLDER/log.jsonl      two lines a request: when it has begun, and when it was answered.
@@ -9,6 +11,7 @@ FOLDER/log.jsonl      two lines a request: when it has begun, and when it was an
 
 import json
 import os
+import ssl
 import sys
 import threading
 import time
@@ -91,4 +94,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-Server(("127.0.0.1", port), Handler).serve_forever()
+server = Server(("127.0.0.1", port), Handler)
+if "RECEIVER_CERTIFICATE" in os.environ:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["RECEIVER_CERTIFICATE"])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()

@@ -42,6 +42,7 @@ fn python() -> &'static Path {
 pub struct Receiver {
     folder: PathBuf,
     port: u16,
+    certificate: Option<PathBuf>,
     process: Option<Running>,
 }
 
@@ -80,18 +81,51 @@ impl Receiver {
         let folder = site.folder().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("receive.py"), example("python")).unwrap();
-        Receiver { folder, port: free_port(), process: None }
+        Receiver { folder, port: free_port(), certificate: None, process: None }
+    }
+
+    /// One that speaks TLS, with a certificate that nobody knows. Gives the certificate's file.
+    pub fn with_tls(site: &mut Site, name: &str) -> (Receiver, PathBuf) {
+        let mut receiver = Receiver::new(site, name);
+        let (key, certificate) = (receiver.folder.join("key.pem"), receiver.folder.join("certificate.pem"));
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ]);
+        openssl.args(["-subj", "/CN=receiver", "-addext", "subjectAltName=IP:127.0.0.1"]);
+        openssl
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate);
+        let made = openssl.output().expect("openssl runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let both = std::fs::read_to_string(&certificate).unwrap() + &std::fs::read_to_string(&key).unwrap();
+        let file = receiver.folder.join("both.pem");
+        std::fs::write(&file, both).unwrap();
+        receiver.certificate = Some(file);
+        receiver.name_in(site, "app");
+        (receiver, certificate)
     }
 
     /// Names it in the settings of a site as endpoint `name`, with a secret.
     pub fn name_in(&self, site: &mut Site, name: &str) {
         let key = format!("SPOOL__WEBHOOK__ENDPOINTS__{}__URL", name.to_uppercase());
-        site.set(&key, &format!("http://127.0.0.1:{}/hook?key=secret-of-the-address", self.port));
+        site.set(&key, &self.url("/hook?key=secret-of-the-address"));
         site.set("SPOOL__WEBHOOK__SECRETS", &format!("{name}:{SECRET}"));
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
     /// Starts it, and waits until it listens.
@@ -99,8 +133,11 @@ impl Receiver {
         let mut command = Command::new(python());
         command.arg(file("worker/tests/webhook/receiver.py")).arg(self.port.to_string()).arg(&self.folder);
         command.env("SPOOL_WEBHOOK_SECRET", secret);
+        if let Some(certificate) = &self.certificate {
+            command.env("RECEIVER_CERTIFICATE", certificate);
+        }
         let mut process = Running::start(command, &self.folder.join("receiver.log"));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().unwrap();
         wait::until("the receiver listens", PATIENCE, async || {
             assert!(process.is_alive(), "the receiver has ended:\n{}", process.log());
             http.get(self.url("/")).send().await.ok().map(drop)
