@@ -21,10 +21,12 @@ const BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// Shortest secret that is plain text: as long as the shortest token of the API.
 const TEXT_LEN_MIN: usize = 16;
 
-/// Reads base64 with or without its padding; receivers' libraries do.
+/// Reads base64 as leniently as receivers' libraries do: with or without padding, whatever the last bits say.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// One secret.
