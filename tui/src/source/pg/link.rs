@@ -12,7 +12,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a connection, and for the first answers on it.
@@ -186,14 +186,14 @@ impl Link {
         // Compiling a look at queues takes thirty times as long as the look.
         tx.execute_unprepared(&format!(
             "{mode}{role}SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; \
-             SET LOCAL idle_in_transaction_session_timeout = 5000; SET LOCAL jit = off"
+             SET LOCAL idle_in_transaction_session_timeout = 5000; SET LOCAL jit = off; SET LOCAL work_mem = '16MB'"
         ))
         .await?;
         let begun = Instant::now();
         let now = Statement::from_string(DbBackend::Postgres, "SELECT now() AS now");
         let row = tx.query_one_raw(now).await?.ok_or_else(Fault::silent)?;
         let (way, now) = (begun.elapsed(), row.try_get("", "now")?);
-        Ok(Session { tx, now, way, begun: Instant::now(), calls: AtomicU32::new(0) })
+        Ok(Session { tx, now, way, begun: Instant::now(), calls: AtomicU32::new(0), discount_us: AtomicU64::new(0) })
     }
 }
 
@@ -205,6 +205,7 @@ pub(super) struct Session {
     way: Duration,
     begun: Instant,
     calls: AtomicU32,
+    discount_us: AtomicU64,
 }
 
 /// What a transaction came to.
@@ -225,11 +226,17 @@ impl Session {
         &self.tx
     }
 
+    /// Work that has a pace of its own.
+    pub(super) fn discount(&self, work: Duration) {
+        self.discount_us.fetch_add(u64::try_from(work.as_micros()).unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// Commits.
     pub(super) async fn end(self) -> Result<Seen, Fault> {
         let took = self.begun.elapsed();
         self.tx.commit().await?;
-        let work = took.saturating_sub(self.way * self.calls.into_inner());
+        let own = Duration::from_micros(self.discount_us.into_inner());
+        let work = took.saturating_sub(own).saturating_sub(self.way * self.calls.into_inner());
         Ok(Seen { now: self.now, took: took + self.way, work })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::Fault;
 use super::link::{self, Limit, Link, Rights, Seen, Session};
+use super::strips::Kept;
 use super::{Settings, jobs, numbers, recording, recordings};
 use crate::source::ask::{Read, What};
 use crate::source::clean::Clean;
@@ -37,6 +38,7 @@ pub(super) enum Done {
 /// Works until nobody asks any more.
 pub(super) async fn run(settings: Settings, mut todo: mpsc::Receiver<Job>, done: mpsc::Sender<Done>) {
     let mut link: Option<Link> = None;
+    let mut kept = None;
     while let Some(job) = todo.recv().await {
         let answer = match (job, &link) {
             (Job::Open, _) => match link::open(&settings, Rights::View).await {
@@ -48,7 +50,7 @@ pub(super) async fn run(settings: Settings, mut todo: mpsc::Receiver<Job>, done:
                 Err(fault) => Done::Closed(fault),
             },
             (Job::Read(read), None) => Done::Failed(read, Fault::Lost(Clean::new("not connected"))),
-            (Job::Read(read), Some(open)) => match answer(open, &read.what).await {
+            (Job::Read(read), Some(open)) => match answer(open, &read.what, &mut kept).await {
                 Ok((value, seen)) => Done::Read(read, value, seen),
                 Err(fault) => Done::Failed(read, fault),
             },
@@ -63,7 +65,7 @@ pub(super) async fn run(settings: Settings, mut todo: mpsc::Receiver<Job>, done:
     }
 }
 
-async fn answer(link: &Link, what: &What) -> Result<(Option<Value>, Seen), Fault> {
+async fn answer(link: &Link, what: &What, kept: &mut Option<Kept>) -> Result<(Option<Value>, Seen), Fault> {
     let limit = match what {
         What::Recordings { .. } | What::Recording(_) | What::Jobs { .. } | What::Job(_) => Limit::List,
         What::Workers | What::Queues => Limit::List,
@@ -75,7 +77,9 @@ async fn answer(link: &Link, what: &What) -> Result<(Option<Value>, Seen), Fault
             What::Recordings { filter, after, limit } => {
                 Some(Value::Recordings(recordings::page(session, filter, after.as_ref(), *limit).await?))
             }
-            What::Recording(id) => recording::view(session, id).await?.map(|view| Value::Recording(Box::new(view))),
+            What::Recording(id) => {
+                recording::view(session, id, kept).await?.map(|view| Value::Recording(Box::new(view)))
+            }
             What::Jobs { filter, after, limit } => {
                 Some(Value::Jobs(jobs::page(session, filter, *after, *limit).await?))
             }

@@ -3,6 +3,7 @@
 use super::error::Fault;
 use super::jobs::{self, Names};
 use super::link::Session;
+use super::strips::Kept;
 use super::{recordings, strips, tracks};
 use crate::source::clean::Clean;
 use crate::source::rows::{
@@ -27,14 +28,19 @@ const REST: &str = "SELECT r.policy, r.webhook, r.declared, r.declared_at, r.sig
 const EVENTS: &str = "SELECT seq, type, at FROM spool.event WHERE recording_id = $1 ORDER BY seq DESC LIMIT $2";
 
 /// The whole view; none when there is no such recording.
-pub(super) async fn view(session: &Session, id: &RecordingId) -> Result<Option<RecordingView>, Fault> {
+pub(super) async fn view(
+    session: &Session,
+    id: &RecordingId,
+    kept: &mut Option<Kept>,
+) -> Result<Option<RecordingView>, Fault> {
     let Some(row) = recordings::row(session, id).await? else { return Ok(None) };
     let ask = Statement::from_sql_and_values(DbBackend::Postgres, REST, [id.as_str().into()]);
     let Some(rest) = session.db().query_one_raw(ask).await? else { return Ok(None) };
     let declared = rest.try_get::<Option<serde_json::Value>>("", "declared")?;
     let declared: Option<Declaration> = declared.and_then(|declared| serde_json::from_value(declared).ok());
     let last = |track: Track| declared.as_ref().and_then(|declared| Some(declared.tracks.get(&track)?.last_index));
-    let strips = strips::strips(session, id, last).await?;
+    let stand = (row.state, rest.try_get("", "declared_at")?);
+    let strips = strips::read(session, id, stand, last, kept).await?;
     let tracks = tracks::tracks(session, id, strips, last).await?;
     let names = Names::read(session).await?;
     let jobs = jobs::of_recording(session, id.as_str(), &names).await?;
