@@ -147,15 +147,18 @@ impl Console {
     fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Terminate => self.ended = Some(Exit::Interrupted),
-            Signal::Stop if signals::can_stop() => {
-                self.guard.leave();
-                signals::stop();
-                self.resume();
-            }
+            Signal::Stop if signals::can_stop() => self.stop(signals::stop),
             // Nobody could make it go on.
             Signal::Stop => {}
             Signal::Continue => self.resume(),
         }
+    }
+
+    /// Gives the terminal back and stops; goes on when somebody says so.
+    fn stop(&mut self, stop: fn()) {
+        self.guard.leave();
+        stop();
+        self.resume();
     }
 
     /// The terminal is as somebody else left it.
@@ -194,7 +197,8 @@ impl Console {
                 Effect::Ask(ask) => self.ask(ask),
                 Effect::Copy(text) => self.copy(text),
                 Effect::Redraw => self.redraw(),
-                Effect::Suspend => signals::ask_to_stop(),
+                Effect::Suspend if signals::can_stop() => self.stop(signals::stop_all),
+                Effect::Suspend => {}
                 Effect::Quit => self.ended = Some(Exit::Left),
             }
         }

@@ -67,13 +67,18 @@ pub fn stop() {
     let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
 }
 
-/// Asks for everything that a person's Ctrl-Z would stop to be stopped, this program too: whoever waits for it in the same
-/// foreground must stop with it, or the shell does not come back.
-pub fn ask_to_stop() {
-    let _ = rustix::process::kill_process_group(rustix::process::getpgrp(), rustix::process::Signal::TSTP);
+/// Stops everything that a person's Ctrl-Z would stop, this program too, until it is told to go on: whoever waits for it
+/// in the same foreground must stop with it, or the shell does not come back.
+///
+/// The story of why it is not SIGTSTP: the others stop at once, the shell takes the terminal and `fg` comes, all before
+/// this program has heard the signal; then it stops behind the SIGCONT, and nobody brings it back. SIGSTOP stops all of
+/// them together, with the terminal already given back.
+pub fn stop_all() {
+    let _ = rustix::process::kill_process_group(rustix::process::getpgrp(), rustix::process::Signal::STOP);
 }
 
-/// Somebody is there who can make a stopped program go on: it is not the first of its session.
+/// Somebody is there who can make a stopped program go on: a shell that has put it into a group of its own, and not the
+/// session's first process, whose group nobody watches.
 pub fn can_stop() -> bool {
-    rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpid())
+    rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpgrp())
 }
