@@ -6,7 +6,7 @@ use super::output::{self, Output};
 use ::queue::read::{self, JobRow};
 use ::worker::config::Config;
 use ::worker::db::recordings::{self, Filter, Recording};
-use ::worker::db::segments::{self, TrackSummary};
+use ::worker::db::summaries::{self, TrackSummary};
 use ::worker::db::{events, settings};
 use chrono::{DateTime, Utc};
 use domain::filter::{self, Pattern, Test};
@@ -211,7 +211,7 @@ impl From<TrackSummary> for Track {
 
 async fn show(db: &DatabaseConnection, id: &RecordingId, out: Output) -> anyhow::Result<Exit> {
     let recording = get(db, id).await?;
-    let tracks = segments::summaries(db, id).await?;
+    let tracks = summaries::of(db, id).await?;
     let about = filter::Filter::of([Test::Recording(Pattern::Exact(id.to_string()))]);
     let jobs = read::list_jobs(db, &about, None, SHOWN_MAX).await?.rows;
     let events = events::list(db, id, 0, SHOWN_MAX).await?;

@@ -6,6 +6,7 @@
 
 pub mod bucket;
 pub mod events;
+pub mod inits;
 pub mod listing;
 pub mod liveness;
 pub mod pictures;
@@ -14,6 +15,7 @@ pub mod playlists;
 pub mod recordings;
 pub mod segments;
 pub mod settings;
+pub mod summaries;
 pub mod sweep;
 mod timing;
 pub mod webhooks;

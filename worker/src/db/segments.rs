@@ -213,23 +213,6 @@ pub async fn insert_unread(
     }
 }
 
-/// The bytes of an initialization section as its row keeps them; `None` when it keeps none, or when they are not those
-/// that were acknowledged.
-///
-/// # Errors
-/// The database's.
-pub async fn init_body(
-    db: &impl ConnectionTrait,
-    recording: &RecordingId,
-    track: Track,
-) -> Result<Option<Vec<u8>>, Error> {
-    let sql = "SELECT body FROM spool.segment WHERE recording_id = $1 AND track = $2 AND index = 0 \
-        AND body IS NOT NULL AND sha256(body) = sha256";
-    let row = one(db, sql, [recording.as_str().into(), track.as_str().into()]).await;
-    let read = |row: Option<QueryResult>| row.map(|row| column(&row, "body")).transpose();
-    row.and_then(read).map_err(Error::of("read initialization section", format!("{recording}/{track}")))
-}
-
 /// Writes what is inside a segment whose row was inserted unread.
 ///
 /// # Errors
@@ -411,68 +394,6 @@ async fn settle(
     let count = "UPDATE spool.recording SET stored_seq = stored_seq + 1 WHERE id = $1";
     execute(tx, count, [recording.as_str().into()]).await.map_err(failed)?;
     Ok(true)
-}
-
-/// What the status of a recording shows of one track.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrackSummary {
-    /// Which track.
-    pub track: Track,
-    /// Acknowledged media segments.
-    pub received: u64,
-    /// Those of them that are in the store.
-    pub stored: u64,
-    /// Highest index; 0 when there is no media segment yet.
-    pub last_index: u32,
-    /// How long the oldest one has been waiting for the store, in milliseconds.
-    pub lag_ms: u64,
-    /// Holes below `last_index`, as first and last index, ascending; at most [`HOLES_MAX`].
-    pub missing: Vec<(u32, u32)>,
-}
-
-/// Holes that a status names; more of them no person reads.
-pub const HOLES_MAX: u32 = 100;
-
-/// What is there of each track that has a row.
-///
-/// # Errors
-/// The database's.
-pub async fn summaries(db: &impl ConnectionTrait, recording: &RecordingId) -> Result<Vec<TrackSummary>, Error> {
-    let failed = |source| Error { operation: "sum up segments", object: recording.to_string(), source };
-    let sql = "SELECT track, count(*) FILTER (WHERE index > 0) AS received, \
-            count(*) FILTER (WHERE index > 0 AND state = 'stored') AS stored, max(index)::int8 AS last_index, \
-            coalesce(extract(epoch FROM now() - min(received_at) FILTER (WHERE state = 'received')) * 1000, 0)::int8 AS lag_ms \
-        FROM spool.segment WHERE recording_id = $1 GROUP BY track ORDER BY track DESC LIMIT 2";
-    let counts = all(db, sql, [recording.as_str().into()]).await.map_err(failed)?;
-    // A hole lies between two neighbours; index 0 stands before the first one even where no initialization section came.
-    let sql = "SELECT track, before + 1 AS from_index, index - 1 AS to_index FROM ( \
-            SELECT track, index::int8, lag(index::int8, 1, 0::int8) OVER (PARTITION BY track ORDER BY index) AS before \
-            FROM spool.segment WHERE recording_id = $1 AND index > 0) AS neighbours \
-        WHERE index > before + 1 ORDER BY track, index LIMIT $2";
-    let holes = all(db, sql, [recording.as_str().into(), i64::from(HOLES_MAX).into()]).await.map_err(failed)?;
-    let read = || {
-        let mut summaries = Vec::new();
-        for row in &counts {
-            let lag_ms: i64 = column(row, "lag_ms")?;
-            summaries.push(TrackSummary {
-                track: word(row, "track", Track::parse)?,
-                received: number(row, "received")?,
-                stored: number(row, "stored")?,
-                last_index: number(row, "last_index")?,
-                lag_ms: u64::try_from(lag_ms).unwrap_or(0),
-                missing: Vec::new(),
-            });
-        }
-        for row in &holes {
-            let track = word(row, "track", Track::parse)?;
-            let hole = (number(row, "from_index")?, number(row, "to_index")?);
-            if let Some(summary) = summaries.iter_mut().find(|summary| summary.track == track) {
-                summary.missing.push(hole);
-            }
-        }
-        Ok(summaries)
-    };
-    read().map_err(failed)
 }
 
 /// The column is signed; nothing of ours comes near its end.

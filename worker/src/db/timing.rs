@@ -15,7 +15,7 @@ pub struct Query(&'static str);
 const QUEUE: Query = Query("queue");
 
 /// Everything that a statement can be about: the files of this folder, and the engine.
-pub const QUERIES: [Query; 14] = [
+pub const QUERIES: [Query; 15] = [
     Query("bucket"),
     Query("events"),
     Query("listing"),
@@ -27,6 +27,7 @@ pub const QUERIES: [Query; 14] = [
     Query("recordings"),
     Query("segments"),
     Query("settings"),
+    Query("summaries"),
     Query("sweep"),
     Query("webhooks"),
     QUEUE,

@@ -124,6 +124,7 @@ async fn look_on(api: Api, id: RecordingId, room: watch::Sender<Look>) {
 async fn look(api: &Api, id: &RecordingId) -> Result<Look, Problem> {
     // The number first: an event that comes between the two is told a look later, and never lost.
     let seq = events::last(&api.cx.db, id).await?;
+    // Not shared: what is told after a number must not be older than it.
     let status = recordings::look(api, id).await?;
     let calm = !matches!(status["state"].as_str(), Some("live" | "finalizing"));
     Ok(Look { seq, status: status.to_string().into(), calm })

@@ -12,6 +12,7 @@ mod gate;
 pub mod health;
 mod hls;
 pub mod listen;
+mod looks;
 mod pictures;
 mod problem;
 mod recordings;
@@ -34,6 +35,7 @@ use axum::routing::{get, post, put};
 use events::Listeners;
 use gate::Gate;
 use health::{Health, Readiness, StoreLook};
+use looks::Looks;
 use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -113,6 +115,7 @@ struct Api {
     gate: Gate,
     inits: Inits,
     listeners: Listeners,
+    looks: Looks,
     readiness: Readiness,
     playlists: Playlists,
 }
@@ -125,7 +128,7 @@ pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playl
     let store = (cx.staging.mode() == Mode::Store).then(|| StoreLook::new(cx.store.clone()));
     let health = Health { db: cx.db.clone(), store, metrics: cx.metrics.clone(), readiness: readiness.clone() };
     let listeners = Listeners::new(cx.config.http.listeners_max, limits.listeners_per_recording);
-    let api = Api { cx, keys, gate, inits: Inits::default(), playlists, listeners, readiness };
+    let api = Api { cx, keys, gate, inits: Inits::default(), playlists, listeners, looks: Looks::default(), readiness };
     let small = Router::new()
         .route("/api/recordings", post(recordings::create).get(recordings::list))
         .route("/api/recordings/{id}", get(recordings::status).delete(steering::erase))

@@ -6,7 +6,7 @@ use super::{Api, access, pictures};
 use crate::auth::{Scope, Token};
 use crate::bucket;
 use crate::db::recordings::{Created, Filter, New, Recording, Served};
-use crate::db::{self, liveness, recordings, segments};
+use crate::db::{self, liveness, recordings, summaries};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -136,7 +136,11 @@ pub(crate) async fn status(
 ) -> Result<Response, Problem> {
     let Id(id) = id?;
     access::service_or_playback(&api, &headers, &uri, &id)?;
-    Ok(axum::Json(look(&api, &id).await?).into_response())
+    let status = match access::service(&api, &headers) {
+        Ok(_) => look(&api, &id).await?,
+        Err(_) => api.looks.shared(&api, &id).await?,
+    };
+    Ok(axum::Json(status).into_response())
 }
 
 /// How a recording stands.
@@ -183,7 +187,7 @@ fn result(base: &str, id: &RecordingId, served: &Served) -> Value {
 }
 
 async fn tracks(api: &Api, recording: &Recording) -> Result<Value, Problem> {
-    let summaries = segments::summaries(&api.cx.db, &recording.id).await?;
+    let summaries = summaries::of(&api.cx.db, &recording.id).await?;
     let mut tracks = Map::new();
     for track in Track::ALL {
         let declared = recording.declared.as_ref().map_or(0, |declared| declared.last_index(track));

@@ -120,16 +120,20 @@ impl Store {
     }
 
     /// Does it and tells how it went. What is dropped on the way is not told: nobody knows how it would have ended.
-    pub(super) async fn timed<T>(
+    pub(super) fn timed<T>(
         &self,
         request: Request,
         doing: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let begun = Instant::now();
-        let done = doing.await;
-        if let Some(listen) = self.watch.0.get() {
-            listen(request, StoreOutcome::of(&done), begun.elapsed());
+    ) -> impl Future<Output = Result<T, Error>> {
+        // Beside a request to a store an allocation is nothing, and every future above this one stays small.
+        let doing = Box::pin(doing);
+        async move {
+            let begun = Instant::now();
+            let done = doing.await;
+            if let Some(listen) = self.watch.0.get() {
+                listen(request, StoreOutcome::of(&done), begun.elapsed());
+            }
+            done
         }
-        done
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     use crate::telemetry::Metrics;
 
     fn row(name: &str, load: i64) -> QueueGauges {
-        let counts = QueueGauges {
+        QueueGauges {
             name: name.to_owned(),
             paused: false,
             pending: 0,
@@ -120,8 +120,7 @@ mod tests {
             load,
             oldest_s: 1.5,
             workers: 2,
-        };
-        counts
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn status_says_what_the_contract_promises() {
             "audio": {"received": 1, "stored": 0, "missing": [], "last_index": 1, "lag_ms": 0},
         },
         "gaps": [], "result": null, "job": {"kind": "upload", "state": "available", "pct": null, "eta_s": null},
-        "error": null, "recorder": "recording", "created_at": "",
+        "error": null, "recorder": "recording", "created_at": "", "poster": null, "preview": null,
     });
     assert_eq!(status, expected);
 

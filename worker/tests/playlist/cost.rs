@@ -1,6 +1,6 @@
 //! What a poll costs: counted, not timed.
 
-use crate::serving::{Serving, settings, settled, token};
+use crate::serving::{SERVICE, Serving, settings, settled, token};
 use crate::world::{World, set};
 use domain::job::Queue;
 use domain::segment::{Name, Track};
@@ -71,6 +71,52 @@ async fn poll_of_an_unchanged_playlist_is_one_indexed_statement_and_no_look_into
     let sql = polls[0][0].clone();
     check_plan(&world, &sql).await;
     worker.stop().await;
+}
+
+/// However many viewers ask how a recording stands, it is looked at once a second; a look passes over its segments once,
+/// by their key, and gives a line for each run of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_for_many_viewers_is_one_look_that_passes_once_over_the_segments() {
+    let world = World::with(settings).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, index| index <= 2).await;
+    let (cx, counted) = counting(&world);
+    let serving = Serving::with(cx).await;
+    let path = format!("/api/recordings/{id}?token={}", token(&world, &id));
+    counted.take();
+    let begun = std::time::Instant::now();
+    let polls = futures_util::future::join_all((0..40).map(|_| serving.get(&path))).await;
+    assert!(polls.iter().all(|reply| reply.status == 200 && reply.bytes == polls[0].bytes));
+    let looks = 1 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let statements = counted.take();
+    let passes: Vec<_> = statements.iter().filter(|sql| sql.contains("spool.segment")).collect();
+    assert!((1..=looks).contains(&passes.len()), "{statements:#?}");
+
+    // A web app reads what it has written, also when a viewer has just asked.
+    world.accept(&id, Track::Video, Name::Media(3), &set().tracks[&Track::Video].1[2]).await.unwrap();
+    let own = serving.ask(&format!("/api/recordings/{id}"), &[("Authorization", &format!("Bearer {SERVICE}"))]).await;
+    assert!(own.text().contains("\"last_index\":3"), "{}", own.text());
+
+    // Half an hour of both tracks, with a hole in each, among the recordings of others.
+    world.execute("INSERT INTO spool.recording (id, owner_id, source) SELECT 'x' || n, 'o', 'spool' FROM generate_series(1, 20) AS n", []).await;
+    let long = "INSERT INTO spool.segment (recording_id, track, index, state, stored_at, size_bytes, sha256, sample_index) \
+        SELECT r.id, track, n, 'stored', now(), 1, sha256('x'), decode(repeat('00', 500), 'hex') \
+        FROM spool.recording AS r, unnest(ARRAY['video', 'audio']) AS track, generate_series(10, 1000) AS n WHERE n <> 500";
+    world.execute(long, []).await;
+    world.execute("ANALYZE spool.segment", []).await;
+    let values = || [id.as_str().into(), sea_orm::Value::from(200_000_i64)];
+    let look = |sql: String| world.db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values()));
+    let plan: Vec<String> = look(format!("EXPLAIN {}", passes[0]))
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.try_get_by_index(0).unwrap())
+        .collect();
+    let plan = plan.join("\n");
+    assert!(plan.matches(" on segment ").count() == 1, "more than one pass:\n{plan}");
+    assert!(!plan.contains("Seq Scan") && plan.contains("segment_pkey"), "{plan}");
+    let runs = look(passes[0].clone()).await.unwrap().len();
+    assert_eq!(runs, 6, "of each track what waits, and what is stored before and after the hole");
 }
 
 /// The statement touches a few pages, however long the listings of this and other recordings are.

@@ -1,0 +1,56 @@
+//! How recordings stand, looked at once for everybody who watches.
+//!
+//! Viewers have nothing to do but look, so what one of them was just told is good for the others. Whoever changes something
+//! asks for himself: a web app must read what it has written.
+
+use super::problem::Problem;
+use super::{Api, recordings};
+use domain::id::RecordingId;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex as Turn;
+
+/// How long a look is good for: viewers ask about once a second.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// Recordings that are remembered before old looks are forgotten.
+const KEPT: usize = 1000;
+
+/// What was seen last of one recording. Held while somebody looks, so that the others wait for the same look.
+type Seen = Arc<Turn<Option<(Instant, Value)>>>;
+
+/// Looks of this process. Cheap to clone; clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Looks(Arc<Mutex<HashMap<RecordingId, Seen>>>);
+
+impl Looks {
+    /// How the recording stands, or stood a second ago at most.
+    pub(crate) async fn shared(&self, api: &Api, id: &RecordingId) -> Result<Value, Problem> {
+        let seen = self.of(id);
+        let mut last = seen.lock().await;
+        if let Some((at, value)) = &*last
+            && at.elapsed() < GOOD_FOR
+        {
+            return Ok(value.clone());
+        }
+        // An error is nobody's but his who met it; the next one looks again.
+        let value = recordings::look(api, id).await?;
+        *last = Some((Instant::now(), value.clone()));
+        Ok(value)
+    }
+
+    fn of(&self, id: &RecordingId) -> Seen {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= KEPT && !all.contains_key(id) {
+            // Those that nobody waits for and that are good for nothing any more.
+            all.retain(|_, seen| {
+                let good =
+                    |last: &Option<(Instant, Value)>| last.as_ref().is_some_and(|(at, _)| at.elapsed() < GOOD_FOR);
+                Arc::strong_count(seen) > 1 || seen.try_lock().map_or(true, |last| good(&last))
+            });
+        }
+        all.entry(id.clone()).or_default().clone()
+    }
+}
