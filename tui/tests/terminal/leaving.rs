@@ -2,7 +2,7 @@
 
 use crate::terminal::Terminal;
 use crate::world::{World, console};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,11 +31,11 @@ fn in_shell(script: &str, env: &[(&str, &str)]) -> Terminal {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_and_a_signal_leave_the_terminal_as_it_was() {
     let world = World::new().await;
-    for (keys, signal, code) in [("q", None, 0), ("\u{3}", None, 0), ("", Some("TERM"), 130), ("", Some("INT"), 130)] {
+    for (keys, signal, code) in
+        [("q", None, 0), ("\u{3}", None, 0), ("", Some(Signal::TERM), 130), ("", Some(Signal::INT), 130)]
+    {
         // The shell waits for a line before and after, so that the modes can be looked at.
-        let mut terminal = in_shell("read _; \"$0\" \"$@\" & echo pid=$!; wait $!; echo code=$?; read _", &world.env());
-        drop(terminal);
-        terminal = in_shell("echo ready; read _; \"$0\" \"$@\"; echo code=$?; read _", &world.env());
+        let mut terminal = in_shell("echo ready; read _; \"$0\" \"$@\"; echo code=$?; read _", &world.env());
         terminal.shows("ready");
         let before = terminal.modes();
         terminal.type_in("\r");
@@ -43,7 +43,7 @@ async fn a_key_and_a_signal_leave_the_terminal_as_it_was() {
         assert_ne!(terminal.modes(), before);
         match signal {
             None => terminal.type_in(keys),
-            Some(name) => signal_child(&terminal, name),
+            Some(signal) => signal_child(&terminal, signal),
         }
         terminal.shows(&format!("code={code}"));
         is_restored(&terminal, &before);
@@ -51,11 +51,11 @@ async fn a_key_and_a_signal_leave_the_terminal_as_it_was() {
 }
 
 /// The console is the shell's only child.
-fn signal_child(terminal: &Terminal, name: &str) {
+fn signal_child(terminal: &Terminal, signal: Signal) {
     let shell = terminal.child.process_id().unwrap();
-    let done =
-        std::process::Command::new("pkill").args([&format!("-{name}"), "-P", &shell.to_string()]).status().unwrap();
-    assert!(done.success());
+    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    let child = children.trim().parse().ok().and_then(Pid::from_raw).unwrap_or_else(|| panic!("children {children:?}"));
+    kill_process(child, signal).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

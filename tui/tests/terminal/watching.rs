@@ -32,7 +32,7 @@ async fn a_failed_job_is_found_opened_retried_and_seen_complete() {
     console.type_in("q");
     // It is not discarded any more.
     console.shows("Nothing matches");
-    let audited = "DO $$ BEGIN ASSERT (SELECT count(*) FROM queue.op_log WHERE verb = 'retry' AND actor = 'kim@desk') = 1; END $$";
+    let audited = "DO $$ BEGIN ASSERT (SELECT count(*) FROM queue.op_log WHERE action = 'retry' AND actor = 'kim@desk') = 1; END $$";
     world.run(audited).await;
     console.type_in("\u{3}");
     assert_eq!(console.ends_within(Duration::from_secs(5)), 0);

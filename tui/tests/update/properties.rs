@@ -166,7 +166,7 @@ fn carry_out(robot: &mut Robot, step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Holds what [`Robot::tell`] checks after every message: no change without right, connection, key and question, the
     /// selection on a row that is there, a frame at any size.
