@@ -7,10 +7,10 @@ use super::exit::{Exit, sentence};
 use super::output::{self, Output};
 use ::worker::auth::Keyring;
 use ::worker::config::Config;
-use ::worker::db;
 use ::worker::staging::Mode;
 use ::worker::storage::{Service, Store};
 use ::worker::webhook::Receivers;
+use ::worker::{db, webhook};
 use domain::retry::{Classify as _, Fault};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use serde::Serialize;
@@ -111,6 +111,10 @@ fn webhooks(config: &Config) -> Finding {
     match receivers.and_then(|receivers| receivers.require_secrets().map(|()| receivers.endpoints().len())) {
         Ok(0) => ok("webhooks", "no endpoint is named: web apps ask how recordings stand"),
         Ok(n) => ok("webhooks", format!("{n} with secrets; `spool webhook test NAME` tries one")),
+        Err(error @ webhook::Error::Unsigned { .. }) => {
+            let cure = "whoever works the queue webhook does not start without it; others need none";
+            warn("webhooks", error.to_string(), cure)
+        }
         Err(error) => {
             let cure = "docs/webhooks.md says how endpoints and secrets are set";
             fail("webhooks", Exit::Configuration, error.to_string(), cure)

@@ -287,7 +287,10 @@ async fn doctor_finds_everything_well_and_names_what_is_not() {
     let findings = json(&site, &["doctor"]);
     let parts: Vec<_> =
         findings["findings"].as_array().unwrap().iter().map(|one| one["part"].as_str().unwrap()).collect();
-    assert_eq!(parts, ["settings", "secrets", "database", "schema", "roles", "storage", "staging", "ffmpeg"]);
+    assert_eq!(
+        parts,
+        ["settings", "secrets", "webhooks", "database", "schema", "roles", "storage", "staging", "ffmpeg"]
+    );
     assert!(findings["findings"].as_array().unwrap().iter().all(|one| one["verdict"] != "fail"), "{findings}");
     let text = run(&site, &["doctor"]).stdout;
     assert!(
