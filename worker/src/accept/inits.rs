@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use crate::context::Context;
+use crate::db;
 use crate::db::recordings::Recording;
 use crate::db::segments::{self, Segment};
 use crate::staging::Uri;
@@ -77,7 +78,7 @@ async fn read(cx: &Context, recording: &Recording, row: &Segment) -> Result<Opti
     match row.row.state {
         State::Lost => Err(Refusal::NoInit),
         // What came through a server is in its row too: a store that is away must stop no segment.
-        State::Received | State::Stored => match segments::init_body(&cx.db, &recording.id, row.row.track).await? {
+        State::Received | State::Stored => match db::inits::body(&cx.db, &recording.id, row.row.track).await? {
             Some(bytes) => Ok(Some(bytes)),
             None => fetch(cx, recording, row).await,
         },
