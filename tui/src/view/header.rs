@@ -4,7 +4,7 @@ use super::pen::{Ink, Pen, ink, width};
 use super::text;
 use super::theme::{Glyph, Ground, Theme, Tone};
 use crate::app::load::State;
-use crate::app::{App, Armed, Screen};
+use crate::app::{App, Armed, BESIDE_COLS, Screen};
 use crate::source::ask::Pace;
 use crate::source::told::Link;
 use crate::units;
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// An answer may be this much older than the pace before it is called stale: reading takes its time, and a busy database
 /// is asked less often.
 const LATE: Duration = Duration::from_secs(10);
+
+/// Columns that an environment's name needs to be one.
+const NAME_MIN: u16 = 6;
 
 /// Draws it.
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>) {
@@ -36,7 +39,9 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>) {
     let room = pen.width().saturating_sub(wide + 2);
     let place = place(app, theme);
     let ellipsis = theme.glyph(Glyph::Ellipsis);
-    let name = text::clip(environment, room.saturating_sub(width(&place) + 2).min(30), ellipsis);
+    let cells = room.saturating_sub(width(&place) + 2).min(30);
+    // Of a name so short nothing can be told; the colour of the bar remains.
+    let name = if cells < NAME_MIN { "".into() } else { text::clip(environment, cells, ellipsis) };
     let mut line = Vec::new();
     if !name.is_empty() {
         line.push(ink(Tone::Plain, name));
@@ -56,7 +61,7 @@ fn place(app: &App, theme: Theme) -> Vec<Ink<'static>> {
     };
     if let Some(id) = id {
         line.push(ink(Tone::Plain, format!(" {} ", theme.glyph(Glyph::Path))));
-        let cells = if app.size.cols >= super::TIMELINE_COLS { 64 } else { 20 };
+        let cells = if app.size.cols >= BESIDE_COLS { 64 } else { 20 };
         let id = text::clip_middle(&id, cells, theme.glyph(Glyph::Ellipsis)).into_owned();
         line.push(ink(Tone::Plain, id));
     }

@@ -100,6 +100,6 @@ fn signs(theme: Theme) -> Vec<Vec<Ink<'static>>> {
     lines.push(Vec::new());
     lines.push(vec![ink(Tone::Head, "Numbers")]);
     lines.push(vec![ink(Tone::Faint, "10k+"), ink(Tone::Plain, "counted up to a bound: so many or more")]);
-    lines.push(vec![ink(Tone::Faint, "~2.91M est"), ink(Tone::Plain, "what the database's statistics say")]);
+    lines.push(vec![ink(Tone::Faint, "~2.91M (est)"), ink(Tone::Plain, "what the database's statistics say")]);
     lines
 }

@@ -109,7 +109,9 @@ pub(super) fn detail(app: &App, now: DateTime<Utc>, pen: &mut Pen<'_>, timeline:
     };
     let (width, height) = (pen.width(), pen.height());
     let wide = timeline.unwrap_or(0);
-    recording::overview(view, None, now, &mut pen.part(0, 0, width - wide, height));
+    // The list may have no room for all of it.
+    pen.line_within(1, 0, width.saturating_sub(wide + 2), &[ink(Tone::Strong, view.row.id.as_str())]);
+    recording::overview(view, None, now, &mut pen.part(0, 1, width - wide, height.saturating_sub(1)));
     if wide > 0 {
         wall(pen, width - wide);
         timeline::recording(view, now, &mut pen.part(width - wide + 2, 0, wide - 2, height));

@@ -95,14 +95,14 @@ pub fn number(number: Number) -> String {
     }
 }
 
-/// The same with the word and the age that an estimate needs: `~2.91M est`, `~2.91M est 40s`.
+/// The same with the word and the age that an estimate needs: `~2.91M (est)`, `~2.91M (est, 40s)`.
 pub fn labelled(counted: Number, now: Option<DateTime<Utc>>) -> String {
     let text = number(counted);
     let age = counted.at.zip(now).map(|(at, now)| units::age((now - at).num_seconds()));
     match (counted.kind, age) {
-        (NumberKind::Estimate, Some(age)) => format!("{text} est {age}"),
-        (NumberKind::Estimate, None) => format!("{text} est"),
-        (NumberKind::Exact | NumberKind::Capped, Some(age)) => format!("{text} {age} ago"),
+        (NumberKind::Estimate, Some(age)) => format!("{text} (est, {age})"),
+        (NumberKind::Estimate, None) => format!("{text} (est)"),
+        (NumberKind::Exact | NumberKind::Capped, Some(age)) => format!("{text} ({age} ago)"),
         (NumberKind::Exact | NumberKind::Capped, None) => text,
     }
 }
@@ -123,9 +123,9 @@ mod tests {
         for (n, kind, at, want) in [
             (41, NumberKind::Exact, None, "41"),
             (10_001, NumberKind::Capped, None, "10k+"),
-            (2_914_000, NumberKind::Estimate, None, "~2.91M est"),
-            (2_914_000, NumberKind::Estimate, at, "~2.91M est 40s"),
-            (12_000, NumberKind::Exact, at, "12,000 40s ago"),
+            (2_914_000, NumberKind::Estimate, None, "~2.91M (est)"),
+            (2_914_000, NumberKind::Estimate, at, "~2.91M (est, 40s)"),
+            (12_000, NumberKind::Exact, at, "12,000 (40s ago)"),
         ] {
             assert_eq!(labelled(Number { n, kind, at }, now), want);
         }

@@ -16,7 +16,7 @@ const COLUMNS: [Column; 8] = [
     Column::fixed("UP", 4).right().drops(2),
     Column::fixed("MEMORY", 7).right().drops(4),
     Column::wide("QUEUES", 10, 30).drops(3),
-    Column::wide("VERSION", 7, 12).drops(5),
+    Column::wide("VERSION", 7, 8).drops(5),
     Column::wide("RUNS", 20, u16::MAX).drops(1),
 ];
 

@@ -215,7 +215,7 @@ fn foreign() -> Vec<Frame> {
     }
     let mut job = values::job();
     job.row.error = Some(Clean::new(errors.join(" ")));
-    job.payload = errors.iter().map(|error| Clean::new(error)).collect();
+    job.payload = errors.iter().map(Clean::new).collect();
     job.payload.push(Clean::new("漢".repeat(200)));
     let mut console = answered(SCREENS[3].1);
     console.show(Resource::Job, Value::Job(Box::new(job)));

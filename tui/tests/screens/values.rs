@@ -392,7 +392,7 @@ pub(crate) fn ready() -> RecordingView {
         from_ms: 2_470_000 + n * 61_000,
         to_ms: 2_478_000 + n * 61_000,
         segments: Some((1_235 + n as u32 * 30, 1_238 + n as u32 * 30)),
-        cause: clean(if n % 2 == 0 { "never received" } else { "bytes were damaged in staging" }),
+        cause: clean(if n.is_multiple_of(2) { "never received" } else { "bytes were damaged in staging" }),
     };
     let tracks = vec![
         TrackView {
@@ -537,7 +537,7 @@ pub(crate) fn job() -> JobView {
     let attempt = |n: u32, outcome: &str, at: i64, error: &[&str]| AttemptRow {
         attempt: n,
         outcome: clean(outcome),
-        worker: some(if n % 2 == 0 { "w12" } else { "w07" }),
+        worker: some(if n.is_multiple_of(2) { "w12" } else { "w07" }),
         started_at: Some(ago(at + 31)),
         ended_at: ago(at),
         error_class: (!error.is_empty()).then(|| clean("result-differs")),
