@@ -13,7 +13,7 @@ DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test chaos browser check fix player bench chart security soak
+.PHONY: help setup demo build test chaos browser check fix pictures player bench chart security soak
 
 help: ## list the targets
 	@echo "Spool: from a recorder's segments to one verified result.mp4"
@@ -65,6 +65,10 @@ fix: ## repair what can be repaired without thinking
 chart: ## the Helm chart: lint, render, schemas of Kubernetes 1.27 to 1.37, settings
 	@scripts/setup.sh test
 	@scripts/chart.sh
+
+pictures: ## make the pictures of the documents anew
+	@scripts/setup.sh test
+	@scripts/pictures.sh
 
 player: ## hold the player's copy of hls.js against its npm package
 	@scripts/player.sh fetch
