@@ -15,9 +15,10 @@ pub struct Query(&'static str);
 const QUEUE: Query = Query("queue");
 
 /// Everything that a statement can be about: the files of this folder, and the engine.
-pub const QUERIES: [Query; 15] = [
+pub const QUERIES: [Query; 16] = [
     Query("bucket"),
     Query("events"),
+    Query("inits"),
     Query("listing"),
     Query("liveness"),
     Query("mod"),
