@@ -37,7 +37,7 @@ const WIDE_COLS: u16 = 104;
 /// The same beside a recording, which it need not name.
 pub(super) const OF_RECORDING: [Column; 7] = [
     Column::fixed("STATE", 12),
-    Column::wide("JOB", 8, 14),
+    Column::fixed("JOB", 14),
     Column::fixed("WHEN", 7).right(),
     Column::fixed("TRY", 3).right().drops(1),
     Column::fixed("TOOK", 4).right().drops(2),
