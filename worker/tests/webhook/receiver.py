@@ -55,13 +55,14 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         line = {"id": headers.get("webhook-id"), "body": body.decode(), "headers": headers, "begun": begun}
-        note(line)
         try:
             # What is read here counts only when this receiver answers that it has it.
             receive.webhook.verify(body, headers)
             line["verified"] = True
         except Exception as error:  # noqa: BLE001  whatever it is, it is written down
             line["verified"], line["why"] = False, repr(error)
+        # Before the answer: who is killed over it has still seen it, and knows whether to believe it.
+        note(line)
         wanted = next_answer()
         time.sleep(wanted.get("delay_s", 0))
         status = wanted.get("status")
