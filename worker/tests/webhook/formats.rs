@@ -20,7 +20,7 @@ async fn rotation_is_believed_by_receivers_with_the_old_and_with_the_new_secret(
     let _work = site.work();
     create(&api, "r").await;
     happen(&site, "r", "recording.finalizing").await;
-    receiver.until_taken(1).await;
+    until_deliveries(&site, "r", &["1 delivered 1"]).await;
     receiver.kill();
     receiver.start(NEW).await;
     happen(&site, "r", "recording.ready").await;

@@ -13,8 +13,8 @@ async fn every_event_arrives_in_order_and_verified_also_after_the_receiver_was_a
     site.set("SPOOL__CLEANUP__GRACE", "1s");
     site.set("SPOOL__HTTP__PUBLIC_URL", "https://spool.example.com");
     let mut receiver = Receiver::started(&mut site).await;
-    // The first event is refused once, then answered slowly.
-    receiver.answers(&[json!({ "status": 500 }), json!({ "delay_s": 1 })]);
+    // The first event is refused once, then answered slowly; the second is refused once.
+    receiver.answers(&[json!({ "status": 500 }), json!({ "delay_s": 1 }), json!({ "status": 500 })]);
     let (serve, api) = site.serve().await;
     let work = site.work();
     let set = Set::synthetic(Duration::from_secs(4));
@@ -25,8 +25,15 @@ async fn every_event_arrives_in_order_and_verified_also_after_the_receiver_was_a
 
     receiver.until("the first event is refused", |seen| seen.iter().any(|seen| seen.status == Some(500))).await;
     hurry(&site).await;
-    receiver.until_taken(1).await;
+    // Nothing is on its way when the receiver goes: an answer that was lost would rightly be asked for again.
+    receiver.until("the second event is refused", |seen| seen.len() >= 3 && seen[2].status == Some(500)).await;
     receiver.kill();
+    crate::wait::until("somebody has tried in vain", crate::PATIENCE, async || {
+        hurry(&site).await;
+        let sql = "SELECT count(*) FROM spool.webhook_delivery WHERE last_error LIKE 'no connection%'";
+        (site.count(sql, []).await > 0).then_some(())
+    })
+    .await;
     // Meanwhile all the rest happens.
     api.until(&recording, "archived", |status| status["state"] == "archived").await;
     crate::wait::until("the pictures are made", crate::PATIENCE, async || {
