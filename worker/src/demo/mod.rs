@@ -78,6 +78,8 @@ struct Answer {
 struct Guests {
     recorder: Option<Process>,
     console: Option<Console>,
+    /// What the recording came to; from then on Ctrl-C is the usual end of a demo at a terminal and no interruption.
+    seen: Option<Exit>,
 }
 
 impl Guests {
@@ -102,6 +104,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     let outcome = tokio::select! {
         outcome = whole(&mut stage, &mut guests, &home, &options, &mut answer) => outcome,
         signal = sent_away() => signal.map(|()| Exit::Interrupted),
+    };
+    let outcome = match (outcome, guests.seen) {
+        (Ok(Exit::Interrupted), Some(exit)) => Ok(exit),
+        (outcome, _) => outcome,
     };
     let left = guests.leave().await;
     let stopped = stage.stop().await.context("stop the demo");
@@ -156,16 +162,10 @@ async fn whole(
             failure = stage.broken() => return Err(failure.into()),
         }
     }
-    serve_on(stage, exit).await
-}
-
-/// Until the person has seen enough: the usual end of a demo at a terminal, so no interruption.
-async fn serve_on(stage: &mut Stage, exit: Exit) -> anyhow::Result<Exit> {
+    guests.seen = Some(exit);
     output::complain("Serving on. Ctrl-C ends the demo.");
-    tokio::select! {
-        failure = stage.broken() => Err(failure.into()),
-        signal = interrupted() => signal.map(|()| exit),
-    }
+    // Until the person has seen enough.
+    Err(stage.broken().await.into())
 }
 
 /// From nothing to a verified result whose segments are gone.

@@ -25,10 +25,10 @@ fn segments(screen: &str) -> Option<u32> {
 }
 
 /// Waits until the console's screen is so. A console rests a hundred times as long as a look has taken, on a busy machine
-/// for longer than a test waits; whoever comes back to its terminal has it look at once.
+/// for longer than a test waits; whoever leaves its window and comes back has it look at once.
 #[track_caller]
 fn until(terminal: &mut Terminal, what: &str, so: impl Fn(&str) -> bool) {
-    const FOCUS: &str = "\x1b[I";
+    const FOCUS: &str = "\x1b[O\x1b[I";
     let begun = Instant::now();
     while !so(&terminal.text()) {
         assert!(begun.elapsed() < PATIENCE, "never came: {what}; the screen:\n{}", terminal.text());
@@ -69,11 +69,6 @@ fn assert_gone(folder: &Path) {
 fn demo_opens_the_console_on_its_recording_and_serves_on_behind_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut terminal = demo(folder.path(), "15");
-    // The recording that is going on, and it goes on.
-    terminal.shows("live");
-    until(&mut terminal, "a segment", |screen| segments(screen).is_some_and(|count| count > 0));
-    let before = segments(&terminal.text()).unwrap_or_default();
-    until(&mut terminal, "more segments", |screen| segments(screen).is_some_and(|count| count > before));
     // The demo says nothing on the console's screen, whatever it has to tell meanwhile.
     until(&mut terminal, "archived", |screen| screen.contains("archived"));
     assert!(!terminal.text().lines().any(|line| line.starts_with("00:")), "{}", terminal.text());
@@ -104,6 +99,7 @@ fn shell_stops_the_demo_with_its_console_and_brings_both_back() {
     terminal.shows("ARMED");
     until(&mut terminal, "a segment", |screen| segments(screen).is_some_and(|count| count > 0));
     let before = segments(&terminal.text()).unwrap_or_default();
+    until(&mut terminal, "live", |screen| screen.contains("live"));
     terminal.type_in("\x1a");
     terminal.shows("Stopped");
     terminal.type_in("echo still=$((6*7))\r");
