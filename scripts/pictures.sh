@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 out=$PWD/docs/pictures
 programs=$PWD/${CARGO_TARGET_DIR:-target}/debug
 work=$(mktemp -d)
-demo= driver=
+demo='' driver=''
 # Called by the trap.
 # shellcheck disable=SC2329
 cleanup() {
