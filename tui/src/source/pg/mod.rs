@@ -1,6 +1,6 @@
 //! Postgres: two connections at most, one that reads and, while armed, one that acts.
 //!
-//! [`router`] decides what is read when and never waits for the database; [`reader`] and [`actor`] wait for it, each with
+//! `router` decides what is read when and never waits for the database; `reader` and `actor` wait for it, each with
 //! a connection of its own and a bound on every call.
 
 mod actor;
