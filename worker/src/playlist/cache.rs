@@ -1,33 +1,26 @@
 //! Rows of listings and playlists made of them, kept in memory.
 //!
 //! A listing only grows, so what was read is never read again: a poll reads the rows behind the last one that is known,
-//! one reader at a time for each track. A playlist as text, and the same compressed, are kept until something was
-//! appended. All of it is bounded in bytes and in tracks; what was not used for longest goes first, and costs nothing
-//! but another read.
+//! one reader at a time for each track. Its playlist is written when something was appended and not for each viewer. All
+//! of it is bounded in bytes and in tracks; what was not used for longest goes first, and costs nothing but another read.
 
+use super::text::{Body, Made, PLACES, Press, Text};
 use crate::db::Error;
 use crate::db::playlists::{self, Head};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
 use domain::playlist::{ListingRow, Snapshot, render_media};
 use domain::segment::Track;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::OwnedMutexGuard;
 
 /// Tracks kept at most: the bytes of a thousand short recordings are few, their number is not.
 const TRACKS_MAX: usize = 2048;
 
-/// Texts of one track kept at most. Each viewer's token makes another one.
-const TEXTS_MAX: usize = 32;
-
-/// The part of the memory that texts of one track may take: they are written again in no time, and the rows that they are
-/// made of, which would go with them, are a read of the whole listing.
-const TEXTS_PARTS: u64 = 4;
+/// About the length of a row in a playlist.
+const ROW_BYTES: usize = 64;
 
 /// How the URIs of a playlist are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,43 +38,12 @@ impl Links {
     }
 }
 
-/// A playlist.
-#[derive(Debug)]
-pub struct Body {
-    text: Bytes,
-    gzip: OnceLock<Bytes>,
-}
-
-impl Body {
-    pub(super) fn new(text: String) -> Body {
-        Body { text: text.into(), gzip: OnceLock::new() }
-    }
-
-    /// As it is.
-    pub fn text(&self) -> Bytes {
-        self.text.clone()
-    }
-
-    /// Compressed, once.
-    pub fn gzip(&self) -> Bytes {
-        let compress = || {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(&self.text).expect("memory takes every byte");
-            encoder.finish().expect("memory takes every byte").into()
-        };
-        self.gzip.get_or_init(compress).clone()
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.text.len() + self.gzip.get().map_or(0, Bytes::len)
-    }
-}
-
 /// What is kept. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     tracks: Arc<Mutex<Tracks>>,
     size_max: u64,
+    press: Arc<Press>,
 }
 
 #[derive(Debug, Default)]
@@ -105,32 +67,14 @@ struct Kept {
     /// When the recording was made: an id may be given again long after its recording was erased.
     born: Option<DateTime<Utc>>,
     rows: Vec<ListingRow>,
-    texts: Vec<Text>,
-}
-
-#[derive(Debug)]
-struct Text {
-    links: Links,
-    tag: String,
-    body: Arc<Body>,
+    /// The playlist with the tag that tells it from every other one.
+    text: Option<(String, Arc<Text>)>,
 }
 
 impl Kept {
     fn size_bytes(&self) -> u64 {
-        self.texts_bytes() + (self.rows.capacity() * size_of::<ListingRow>()) as u64
-    }
-
-    fn texts_bytes(&self) -> u64 {
-        self.texts.iter().map(|text| text.body.size_bytes() + text.links.suffix.len()).sum::<usize>() as u64
-    }
-
-    /// Keeps a text in place of an earlier one with the same links, and lets go of the oldest others beyond the bounds.
-    fn keep(&mut self, text: Text, bytes_max: u64) {
-        self.texts.retain(|known| known.links != text.links);
-        self.texts.push(text);
-        while self.texts.len() > 1 && (self.texts.len() > TEXTS_MAX || self.texts_bytes() > bytes_max) {
-            self.texts.remove(0);
-        }
+        let text = self.text.as_ref().map_or(0, |(_, text)| text.size_bytes());
+        (text + self.rows.capacity() * size_of::<ListingRow>()) as u64
     }
 }
 
@@ -139,7 +83,7 @@ impl Kept {
 pub(super) struct Wanted<'a> {
     pub(super) head: &'a Head,
     pub(super) track: Track,
-    /// What tells this text from every other one with the same links.
+    /// What tells this text from every other one of the track.
     pub(super) tag: &'a str,
     pub(super) links: &'a Links,
     pub(super) from_start: bool,
@@ -147,14 +91,19 @@ pub(super) struct Wanted<'a> {
 
 impl Cache {
     pub(super) fn new(size_max: u64) -> Cache {
-        Cache { tracks: Arc::default(), size_max }
+        Cache { tracks: Arc::default(), size_max, press: Arc::new(Press::new()) }
+    }
+
+    /// How often what is expensive was done.
+    pub(super) fn made(&self) -> Made {
+        self.press.made()
     }
 
     /// The playlist exactly as the head says, however far others have read since.
-    pub(super) async fn media(&self, db: &DatabaseConnection, wanted: Wanted<'_>) -> Result<Arc<Body>, Error> {
-        let Wanted { head, track, tag, links, from_start } = wanted;
+    pub(super) async fn media(&self, db: &DatabaseConnection, wanted: Wanted<'_>) -> Result<Body, Error> {
+        let Wanted { head, track, tag, links, .. } = wanted;
         let slot = self.slot(&head.id, track);
-        let mut kept = slot.lock().await;
+        let mut kept = slot.lock_owned().await;
         if kept.born != Some(head.created_at) {
             *kept = Kept { born: Some(head.created_at), ..Kept::default() };
         }
@@ -166,24 +115,35 @@ impl Cache {
             }
             kept.rows.extend(rows);
         }
-        if let Some(text) = kept.texts.iter().find(|text| text.tag == tag && text.links == *links) {
-            return Ok(Arc::clone(&text.body));
-        }
-        let snapshot = Snapshot {
-            target_duration_s: head.target_duration_s.unwrap_or_default(),
-            rows: kept.rows.get(..usize::try_from(last).unwrap_or(usize::MAX)).unwrap_or(&kept.rows),
-            ended: head.ended,
-            independent: head.renditions.of(track).is_some_and(|rendition| rendition.independent),
-            from_start,
-            links: links.borrow(),
+        let text = match kept.text.as_ref().filter(|(known, _)| known == tag) {
+            Some((_, text)) => Arc::clone(text),
+            None => self.write(kept, wanted).await,
         };
-        let body = Arc::new(Body::new(render_media(&snapshot)));
-        let text = Text { links: links.clone(), tag: tag.to_owned(), body: Arc::clone(&body) };
-        kept.keep(text, self.size_max / TEXTS_PARTS);
-        let size_bytes = kept.size_bytes();
-        drop(kept);
-        self.weigh(&head.id, track, size_bytes);
-        Ok(body)
+        Ok(Body::linked(text, links))
+    }
+
+    /// Writes the playlist. Whoever wants the track meanwhile waits for the text and does not write it again.
+    async fn write(&self, mut kept: OwnedMutexGuard<Kept>, wanted: Wanted<'_>) -> Arc<Text> {
+        let Wanted { head, track, tag, from_start, .. } = wanted;
+        let (cache, head, tag) = (self.clone(), head.clone(), tag.to_owned());
+        let length = usize::try_from(head.seq(track)).unwrap_or(usize::MAX);
+        let write = move || {
+            let snapshot = Snapshot {
+                target_duration_s: head.target_duration_s.unwrap_or_default(),
+                rows: kept.rows.get(..length).unwrap_or(&kept.rows),
+                ended: head.ended,
+                independent: head.renditions.of(track).is_some_and(|rendition| rendition.independent),
+                from_start,
+                links: PLACES,
+            };
+            let text = Arc::new(Text::new(render_media(&snapshot), Arc::clone(&cache.press)));
+            kept.text = Some((tag, Arc::clone(&text)));
+            let size_bytes = kept.size_bytes();
+            drop(kept);
+            cache.weigh(&head.id, track, size_bytes);
+            text
+        };
+        self.press.run(length.saturating_mul(ROW_BYTES), write).await
     }
 
     fn slot(&self, id: &RecordingId, track: Track) -> Arc<tokio::sync::Mutex<Kept>> {
@@ -250,31 +210,5 @@ mod tests {
             cache.weigh(&id(n), Track::Audio, 1);
         }
         assert_eq!(cache.stand(), (TRACKS_MAX, TRACKS_MAX as u64));
-    }
-
-    #[test]
-    fn texts_of_many_viewers_take_a_bounded_part() {
-        let text = |viewer: usize| Text {
-            links: Links { prefix: String::new(), suffix: format!("?{viewer}") },
-            tag: String::new(),
-            body: Arc::new(Body::new("x".repeat(100))),
-        };
-        let mut kept = Kept::default();
-        (0..50).for_each(|viewer| kept.keep(text(viewer), 1000));
-        assert_eq!((kept.texts.len(), kept.texts.last().unwrap().links.suffix.as_str()), (9, "?49"));
-        kept.keep(text(49), 1000);
-        assert_eq!(kept.texts.len(), 9, "the same viewer again");
-        kept.keep(text(50), 10);
-        assert_eq!(kept.texts.len(), 1, "the one that is wanted stays");
-    }
-
-    #[test]
-    fn body_is_compressed_once() {
-        let body = Body::new("#EXTM3U\n".repeat(1000));
-        let gzip = body.gzip();
-        assert!(gzip.len() < 200 && gzip.as_ptr() == body.gzip().as_ptr());
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&gzip[..]), &mut text).unwrap();
-        assert_eq!(text.as_bytes(), body.text());
     }
 }

@@ -10,10 +10,12 @@
 mod cache;
 mod extend;
 mod held;
+mod text;
 
 pub use crate::db::playlists::Head;
-pub use cache::{Body, Links};
+pub use cache::Links;
 pub use extend::{Extended, extend};
+pub use text::{Body, Made};
 
 use crate::config::Config;
 use crate::db::{Error, playlists};
@@ -24,7 +26,6 @@ use domain::recording::State;
 use domain::segment::Track;
 use held::Held;
 use sea_orm::DatabaseConnection;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +113,11 @@ impl Playlists {
         self.held.count()
     }
 
+    /// How often playlists were written and compressed since the process began.
+    pub fn made(&self) -> Made {
+        self.cache.made()
+    }
+
     /// How the playlists of a recording stand: one statement. `None` when there is no such recording.
     ///
     /// # Errors
@@ -135,8 +141,8 @@ impl Playlists {
         }
     }
 
-    /// What tells a playlist from every earlier one: as strong as a digest of it, since two processes write the same of
-    /// the same rows.
+    /// What tells a playlist from every earlier one with the same links: as strong as a digest of it, since two processes
+    /// write the same of the same rows.
     pub fn tag(&self, head: &Head, kind: Kind) -> String {
         let flag = |set: bool, letter: &'static str| if set { letter } else { "" };
         match kind {
@@ -156,9 +162,9 @@ impl Playlists {
     ///
     /// # Errors
     /// The database's.
-    pub async fn body(&self, head: &Head, kind: Kind, links: &Links) -> Result<Arc<Body>, Error> {
+    pub async fn body(&self, head: &Head, kind: Kind, links: &Links) -> Result<Body, Error> {
         match kind {
-            Kind::Multivariant => Ok(Arc::new(Body::new(self.render(head, links)))),
+            Kind::Multivariant => Ok(Body::short(self.render(head, links))),
             Kind::Media(track) => {
                 let tag = self.tag(head, kind);
                 let wanted = Wanted { head, track, tag: &tag, links, from_start: self.from_start };

@@ -6,6 +6,8 @@ use domain::job::Queue;
 use domain::segment::{Name, Track};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+use worker::playlist::{Kind, Links, Made, Playlists};
 
 /// Statements of one serving process.
 #[derive(Debug, Clone, Default)]
@@ -117,6 +119,49 @@ async fn status_for_many_viewers_is_one_look_that_passes_once_over_the_segments(
     assert!(!plan.contains("Seq Scan") && plan.contains("segment_pkey"), "{plan}");
     let runs = look(passes[0].clone()).await.unwrap().len();
     assert_eq!(runs, 6, "of each track what waits, and what is stored before and after the hole");
+}
+
+/// Two hours, long enough to be made on another thread: written when something was appended and not for each viewer, and
+/// compressed once for those who share a token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_playlist_is_written_once_for_all_viewers_and_compressed_once_for_each_token() {
+    const ROWS: i64 = 3600;
+    let world = World::with(settings).await;
+    let id = world.create("r").await;
+    let listing = "INSERT INTO spool.listing (recording_id, track, seq, index, kind, duration, timescale) \
+        SELECT $1, 'video', n, n, 'media', 2, 1 FROM generate_series($2::int8, $3::int8) AS n";
+    let append = async |from: i64, to: i64| {
+        world.execute(listing, [id.as_str().into(), from.into(), to.into()]).await;
+    };
+    append(1, ROWS).await;
+    world.execute("UPDATE spool.recording SET target_duration_s = 4", []).await;
+    let playlists = Playlists::new(world.db.clone(), &world.cx.config, CancellationToken::new());
+    let links = |suffix: &str| Links { prefix: String::new(), suffix: suffix.to_owned() };
+    let viewers = ["", "?token=a", "?token=b"].map(links);
+    let kind = Kind::Media(Track::Video);
+    let mut made = Vec::new();
+    for round in 0..2_i64 {
+        let head = playlists.head(&id).await.unwrap().unwrap();
+        // All at once: whoever comes while it is written or compressed waits for it.
+        let watch = |n: usize| (&playlists, &head, &viewers[n % 3]);
+        let polls = (0..9).map(watch).map(async |(playlists, head, links)| {
+            let body = playlists.body(head, kind, links).await.unwrap();
+            let (plain, gzip) = (body.plain().await, body.gzip().await);
+            (String::from_utf8(plain.to_vec()).unwrap(), gzip)
+        });
+        let polls = futures_util::future::join_all(polls).await;
+        for (n, (plain, gzip)) in polls.iter().enumerate() {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&gzip[..]), &mut text).unwrap();
+            assert!(text == *plain && text.matches("#EXTINF").count() as i64 == ROWS + round, "viewer {n}");
+            let ends = format!("segments/video/segment_{ROWS}.m4s{}", viewers[n % 3].suffix);
+            assert_eq!(text.lines().filter(|line| *line == ends).count(), 1, "viewer {n}");
+        }
+        made.push(playlists.made());
+        append(ROWS + 1 + round, ROWS + 1 + round).await;
+    }
+    let expected = |written, compressed| Made { written, compressed };
+    assert_eq!(made, [expected(1, 3), expected(2, 6)], "three viewers' links, twice something new");
 }
 
 /// The statement touches a few pages, however long the listings of this and other recordings are.

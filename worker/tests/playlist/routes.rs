@@ -46,6 +46,12 @@ async fn playlist_has_a_strong_tag_and_is_compressed_where_that_is_read() {
             assert!(known.header("etag").starts_with('"') && known.header("cache-control") == "no-cache");
         }
     }
+    // Under the same address a header makes links without a token: other bytes.
+    let bearer = format!("Bearer {SERVICE}");
+    let service = serving.ask(&path, &[("Authorization", &bearer)]).await;
+    assert!(service.header("etag") != plain.header("etag") && service.bytes != plain.bytes);
+    let known = [("Authorization", bearer.as_str()), ("If-None-Match", plain.header("etag"))];
+    assert_eq!(serving.ask(&path, &known).await.status, 200);
     let head = serving.send(Method::HEAD, &path, &[]).await;
     assert_eq!((head.status, head.bytes.len(), head.header("etag")), (200, 0, plain.header("etag")));
     assert_eq!(head.header("content-length"), plain.bytes.len().to_string());

@@ -17,7 +17,7 @@ use crate::playlist::{Body, Head, Kind, Links, Shows, shows};
 use axum::body::Body as AxumBody;
 use axum::extract::State;
 use axum::response::Response;
-use domain::id::RecordingId;
+use domain::id::{RecordingId, Sha256};
 use domain::recording::State as RecordingState;
 use domain::segment::Track;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -59,7 +59,7 @@ async fn playlist(api: Api, id: RecordingId, kind: Kind, headers: &HeaderMap, ur
     let token = access::playback(&api, headers, uri, &id)?;
     let head = stands(&api, &id, kind).await?;
     let gzip = takes_gzip(headers);
-    let tag = api.playlists.tag(&head, kind);
+    let tag = tag(api.playlists.tag(&head, kind), token);
     // Compressed bytes are other bytes, so a strong tag must be another one; what they say is the same.
     let (plain, compressed) = (format!("\"{tag}\""), format!("\"{tag}-gz\""));
     let tags = if gzip { [compressed, plain] } else { [plain, compressed] };
@@ -74,7 +74,7 @@ async fn playlist(api: Api, id: RecordingId, kind: Kind, headers: &HeaderMap, ur
     }
     let links = Links { prefix: String::new(), suffix: suffix(token) };
     let body = api.playlists.body(&head, kind, &links).await?;
-    let mut response = answer(&body, gzip);
+    let mut response = answer(&body, gzip).await;
     put(&mut response, header::ETAG, &tags[0]);
     put(&mut response, header::CACHE_CONTROL, "no-cache");
     Ok(response)
@@ -109,7 +109,7 @@ pub(super) async fn compatible(
     // Relative to the folder of this route, whatever stands before it.
     let links = Links { prefix: format!("../hls/{id}/"), suffix: suffix(token) };
     let body = api.playlists.body(&head, kind, &links).await?;
-    let mut response = answer(&body, takes_gzip(&headers));
+    let mut response = answer(&body, takes_gzip(&headers)).await;
     put(&mut response, header::CACHE_CONTROL, "no-store");
     Ok(response)
 }
@@ -163,8 +163,17 @@ fn suffix(token: Option<&str>) -> String {
     token.map(|token| format!("?token={token}")).unwrap_or_default()
 }
 
-fn answer(body: &Body, gzip: bool) -> Response {
-    let bytes = if gzip { body.gzip() } else { body.text() };
+/// The tag with what stands behind each URI: under one address a viewer with a header gets other bytes than one whose
+/// token stands in the query, and a strong tag says that bytes are the same.
+fn tag(tag: String, token: Option<&str>) -> String {
+    match token {
+        Some(token) => format!("{tag}-{}", &Sha256::of(token.as_bytes()).to_string()[..16]),
+        None => tag,
+    }
+}
+
+async fn answer(body: &Body, gzip: bool) -> Response {
+    let bytes = if gzip { body.gzip().await } else { body.plain().await };
     let length = bytes.len();
     let mut response = Response::new(AxumBody::from(bytes));
     put(&mut response, header::CONTENT_TYPE, MPEGURL);
