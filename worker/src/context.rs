@@ -7,7 +7,7 @@ use crate::staging::Staging;
 use crate::storage::Store;
 use crate::telemetry::Metrics;
 use crate::webhook::Receivers;
-use crate::{db, staging, storage, webhook};
+use crate::{db, pairing, staging, storage, webhook};
 use queue::notify::Bell;
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
@@ -64,6 +64,9 @@ pub enum Error {
     /// The store does not answer or cannot be used.
     #[error("open object store")]
     Storage(#[source] storage::Error),
+    /// The store is not that of the database.
+    #[error("open object store")]
+    Pairing(#[source] pairing::Error),
     /// The staging folder cannot be used.
     #[error("open staging")]
     Staging(#[source] staging::Error),
@@ -78,8 +81,11 @@ impl Error {
         match self {
             Error::Missing { .. } | Error::Schema { .. } | Error::Webhooks(_) => true,
             Error::Storage(storage::Error::Refused { .. } | storage::Error::NoBucket { .. })
+            | Error::Pairing(pairing::Error::Foreign { .. })
             | Error::Staging(staging::Error::Foreign { .. }) => true,
-            Error::Database(_) | Error::Migration(_) | Error::Storage(_) | Error::Staging(_) => false,
+            Error::Database(_) | Error::Migration(_) | Error::Storage(_) | Error::Pairing(_) | Error::Staging(_) => {
+                false
+            }
         }
     }
 }
@@ -105,6 +111,7 @@ impl Context {
         if checked.ignores_conditions {
             tracing::warn!("the store ignores conditions; nothing rests on them");
         }
+        pairing::require(&store, &db).await.map_err(Error::Pairing)?;
         let staging = Staging::open(&config.staging, &store, &db).await.map_err(Error::Staging)?;
         let (bell, inits) = (Bell::new(&db), Inits::default());
         // Before anybody writes an event: one that names an endpoint which the database does not know goes to nobody.

@@ -10,7 +10,7 @@ use ::worker::config::Config;
 use ::worker::staging::Mode;
 use ::worker::storage::{Service, Store};
 use ::worker::webhook::Receivers;
-use ::worker::{db, webhook};
+use ::worker::{context, db, pairing, webhook};
 use domain::retry::{Classify as _, Fault};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use serde::Serialize;
@@ -57,8 +57,22 @@ struct Answer {
     findings: Vec<Finding>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Say that the object store of the settings is that of the database, although it has another id or none: after it
+    /// was restored or copied. Stop every process before.
+    #[arg(long)]
+    adopt_store: bool,
+}
+
 /// Checks everything and ends with the code of the first failure.
-pub(crate) async fn run(set: &[(String, String)], out: Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: Args, set: &[(String, String)], out: Output) -> anyhow::Result<Exit> {
+    if args.adopt_store {
+        let config = config::settings(set)?;
+        let store = Store::open(&config.storage).await?;
+        store.check().await?;
+        pairing::adopt(&store, &context::open_database(&config).await?).await?;
+    }
     let mut findings = Vec::new();
     match config::settings(set) {
         Ok(config) => {
@@ -67,6 +81,7 @@ pub(crate) async fn run(set: &[(String, String)], out: Output) -> anyhow::Result
             findings.push(webhooks(&config));
             findings.extend(database(&config).await);
             findings.push(store(&config).await);
+            findings.extend(paired(&config, &findings).await);
             findings.push(match config.staging.mode {
                 Mode::Local => staging(Path::new(&config.staging.dir)),
                 Mode::Store => {
@@ -224,6 +239,35 @@ async fn store(config: &Config) -> Finding {
             fail("storage", exit, format!("{place}: {}", sentence(&error.into())), cure)
         }
     }
+}
+
+/// Whether the store is that of the database; nothing where one of them cannot be asked, which was said before.
+async fn paired(config: &Config, findings: &[Finding]) -> Option<Finding> {
+    const PART: &str = "store id";
+    let asked = ["database", "schema", "storage"];
+    let failed = |finding: &Finding| finding.verdict == Verdict::Fail && asked.contains(&finding.part);
+    if findings.iter().any(failed) || config.storage.service == Service::Memory {
+        return None;
+    }
+    let look = async {
+        let (store, db) = (Store::open(&config.storage).await?, context::open_database(config).await?);
+        anyhow::Ok(pairing::stand(&store, &db).await?)
+    };
+    Some(match look.await {
+        Ok(pairing::Stand::Paired(id)) => ok(PART, format!("{id}, as the database says")),
+        Ok(pairing::Stand::New) => {
+            ok(PART, "the database belongs to no store yet; the first process that starts pairs them")
+        }
+        Ok(pairing::Stand::Foreign { found, expected }) => {
+            let found = found.map_or("none".to_owned(), |id| id.to_string());
+            let cure = "correct storage.bucket, storage.root and storage.endpoint, or DATABASE_URL; when this store was \
+                restored or copied from that one, stop every process and run `spool doctor --adopt-store`";
+            fail(PART, Exit::Configuration, format!("{found}, and the database belongs to the store {expected}"), cure)
+        }
+        Err(error) => {
+            fail(PART, Exit::Unreachable, sentence(&error), "look at the log of the store and of the database")
+        }
+    })
 }
 
 /// Looks at the folder without registering it: that is for the process that accepts.

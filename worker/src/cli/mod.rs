@@ -93,7 +93,7 @@ enum Command {
     #[command(after_help = "A result.json beside the file is compared with it.\nExample:\n  spool verify result.mp4")]
     Verify(verify::Args),
     /// Check everything Spool needs here, and name a cure for what is missing.
-    Doctor,
+    Doctor(doctor::Args),
     /// Show the settings as they take effect, secrets masked.
     Config,
     /// Run a program that ends when standard input closes.
@@ -138,7 +138,7 @@ async fn run(command: Command, set: &[(String, String)], out: Output) -> anyhow:
         Command::Mux(args) => until_interrupted(mux::run(args, out)).await,
         Command::Probe(args) => until_interrupted(probe::run(args, out)).await,
         Command::Verify(args) => until_interrupted(verify::run(args, out)).await,
-        Command::Doctor => Box::pin(until_interrupted(doctor::run(set, out))).await,
+        Command::Doctor(args) => Box::pin(until_interrupted(doctor::run(args, set, out))).await,
         Command::Config => config::run(&settings()?, out),
         Command::Guard(args) => guard::run(args).await,
         Command::Child => run::child(),

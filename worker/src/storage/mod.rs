@@ -45,6 +45,9 @@ const _: () = assert!((20 << 30) / PIECE_BYTES as u64 <= 9_000);
 /// Keys deleted with one call; S3 takes 1000.
 const DELETE_BATCH: usize = 1000;
 
+/// Prefix of what Spool keeps in a store for itself and is nobody's recording; a listing of everything leaves it out.
+pub(crate) const OWN: &str = ".spool/";
+
 /// How often two who delete the same objects of a folder may get in each other's way before it is an error: each time
 /// at least one object is gone, and nobody meets another one at all of them.
 const MEETINGS_MAX: u32 = 100;
@@ -109,6 +112,11 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_with(config: &Config, faults: &Faults) -> Result<Store, Error> {
         open::open(config, Some(faults)).await
+    }
+
+    /// Whether objects are gone with this process, and seen by it alone.
+    pub fn is_memory(&self) -> bool {
+        matches!(self.place, Place::Memory)
     }
 
     /// Writes an object in one request. It is durable, and whole or not there.
@@ -345,8 +353,9 @@ impl Listing {
                 break;
             };
             let entry = entry.map_err(|source| Error::of(Op::List, &self.prefix, source))?;
-            // A folder lists itself, its folders, and what is being written beside the objects.
-            let beside = self.prefix.is_empty() && entry.path().starts_with(open::ASIDE);
+            // A folder lists itself, its folders, and what is being written beside the objects; and Spool keeps something
+            // of its own beside them.
+            let beside = self.prefix.is_empty() && [open::ASIDE, OWN].iter().any(|own| entry.path().starts_with(own));
             if entry.metadata().is_file() && !beside {
                 let Meta { size_bytes, etag } = meta_of(entry.metadata());
                 let modified_at = entry.metadata().last_modified().map(|at| std::time::SystemTime::from(at).into());

@@ -289,7 +289,7 @@ async fn doctor_finds_everything_well_and_names_what_is_not() {
         findings["findings"].as_array().unwrap().iter().map(|one| one["part"].as_str().unwrap()).collect();
     assert_eq!(
         parts,
-        ["settings", "secrets", "webhooks", "database", "schema", "roles", "storage", "staging", "ffmpeg"]
+        ["settings", "secrets", "webhooks", "database", "schema", "roles", "storage", "store id", "staging", "ffmpeg"]
     );
     assert!(findings["findings"].as_array().unwrap().iter().all(|one| one["verdict"] != "fail"), "{findings}");
     let text = run(&site, &["doctor"]).stdout;

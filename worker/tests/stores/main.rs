@@ -7,6 +7,7 @@ mod objects_check;
 mod objects_faults;
 mod objects_presign;
 mod objects_server;
+mod pairing;
 mod staged;
 #[path = "../support/mod.rs"]
 mod support;

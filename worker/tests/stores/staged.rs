@@ -17,7 +17,7 @@ struct Site {
     _database: TestDb,
 }
 
-async fn migrated(url: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn migrated(url: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let db = Database::connect(url).await?;
     migration::run(&db).await?;
     db.close().await?;
