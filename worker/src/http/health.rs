@@ -1,7 +1,7 @@
 //! Whether the process lives, whether it can work, and what it counted.
 //!
-//! Lives: it answers. Can work: it does not stop, the database answers, its engine holds its lease, and the store is there
-//! where nothing can be done without it. A look at the store is kept for a while, so that many who ask cost one look.
+//! Lives: it answers. Can work: it does not stop, the database answers, its engine holds its lease, and, where only jobs
+//! are worked, the store is there. A look at the store is kept for a while, so that many who ask cost one look.
 
 use super::problem::{Code, Problem};
 use crate::storage::Store;
@@ -54,7 +54,7 @@ impl Readiness {
     }
 }
 
-/// The store as it was seen last, for processes that can do nothing without it.
+/// The store as it was seen last, for processes that only work jobs.
 #[derive(Clone)]
 pub struct StoreLook {
     store: Store,
@@ -93,7 +93,7 @@ impl StoreLook {
 pub struct Health {
     /// The database, asked by readiness alone.
     pub db: DatabaseConnection,
-    /// The store, where the process can do nothing without it.
+    /// The store, where the process only works jobs.
     pub store: Option<StoreLook>,
     /// What was counted.
     pub metrics: Metrics,

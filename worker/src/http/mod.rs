@@ -26,7 +26,6 @@ use crate::accept::Inits;
 use crate::auth::Keyring;
 use crate::context::Context;
 use crate::playlist::Playlists;
-use crate::staging::Mode;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -34,7 +33,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use events::Listeners;
 use gate::Gate;
-use health::{Health, Readiness, StoreLook};
+use health::{Health, Readiness};
 use looks::Looks;
 use problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
@@ -124,9 +123,9 @@ struct Api {
 pub fn router(cx: Context, keys: Keyring, readiness: Readiness, playlists: Playlists) -> Router {
     let limits = &cx.config.limits;
     let gate = Gate::new(cx.config.http.puts_max, limits.puts_per_recording, limits.puts_per_second);
-    // Where bytes wait in the store, nothing can be acknowledged without it; a folder takes in all the same.
-    let store = (cx.staging.mode() == Mode::Store).then(|| StoreLook::new(cx.store.clone()));
-    let health = Health { db: cx.db.clone(), store, metrics: cx.metrics.clone(), readiness: readiness.clone() };
+    // A store that is away is away for every server: if each said so, all would leave their load balancer at once, and
+    // nobody would be left to show playlists and to tell recorders when to come back.
+    let health = Health { db: cx.db.clone(), store: None, metrics: cx.metrics.clone(), readiness: readiness.clone() };
     let listeners = Listeners::new(cx.config.http.listeners_max, limits.listeners_per_recording);
     let api = Api { cx, keys, gate, inits: Inits::default(), playlists, listeners, looks: Looks::default(), readiness };
     let small = Router::new()

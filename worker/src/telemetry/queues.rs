@@ -2,7 +2,8 @@
 //!
 //! Only `spool serve` looks: if every worker showed the same totals, a sum over processes would multiply them. Several
 //! that serve show the same, so rules take the largest. A queue that is gone is gone from the next answer, which gauges
-//! that are set would not do. Never looks when asked: who scrapes must not be able to make work for the database.
+//! that are set would not do; and so are all of them when nothing was seen for a while: numbers from before an outage are
+//! not shown as if they were of now. Never looks when asked: who scrapes must not be able to make work for the database.
 
 use super::working::seconds_of;
 use super::{names, read_when_asked};
@@ -14,11 +15,13 @@ use prometheus::{Gauge, Registry};
 use rand::RngExt as _;
 use sea_orm::DatabaseConnection;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 /// Time between two looks; half of it to one and a half times, so that processes started together do not stay together.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long what was seen is shown: some looks may fail before the gauges are gone.
+const SHOWN_FOR: Duration = Duration::from_secs(60);
 /// Longest look.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -31,6 +34,8 @@ struct Seen {
     /// Somebody looks: else there are no gauges at all.
     watched: bool,
     at_s: f64,
+    /// The same on this process's own clock.
+    at: Option<Instant>,
     rows: Vec<QueueGauges>,
 }
 
@@ -57,7 +62,7 @@ impl Queues {
             match timeout(LOOK_MAX, read::gauges(db)).await {
                 Ok(Ok(rows)) => {
                     let mut seen = self.seen();
-                    (seen.rows, seen.at_s) = (rows, seconds_of(clock));
+                    (seen.rows, seen.at_s, seen.at) = (rows, seconds_of(clock), Some(Instant::now()));
                 }
                 Ok(Err(error)) => tracing::debug!(error = %error, "queues not looked at"),
                 Err(_) => tracing::debug!("queues not looked at in time"),
@@ -72,9 +77,12 @@ impl Queues {
     }
 
     fn families(&self) -> Vec<MetricFamily> {
-        let Seen { watched, at_s, rows } = self.seen().clone();
+        let Seen { watched, at_s, at, mut rows } = self.seen().clone();
         if !watched {
             return Vec::new();
+        }
+        if at.is_none_or(|at| at.elapsed() > SHOWN_FOR) {
+            rows.clear();
         }
         let (jobs, load) = (names::QUEUE_JOBS.gauges(), names::QUEUE_LOAD.gauges());
         let (oldest, paused) = (names::QUEUE_OLDEST_SECONDS.gauges(), names::QUEUE_PAUSED.gauges());
@@ -124,17 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn queue_that_is_gone_is_gone_from_the_metrics() {
+    fn queue_that_is_gone_or_not_seen_any_more_is_gone_from_the_metrics() {
         let metrics = Metrics::new();
         assert!(!metrics.text().contains("spool_queue"), "nobody looks here");
         let queues = &metrics.counted.queues;
         queues.seen().watched = true;
         assert!(metrics.text().contains("spool_collector_last_success_timestamp_seconds 0"));
-        *queues.seen() = Seen { watched: true, at_s: 9.0, rows: vec![row("mux", 3), row("old", 1)] };
+        let rows = vec![row("mux", 3), row("old", 1)];
+        *queues.seen() = Seen { watched: true, at_s: 9.0, at: Some(Instant::now()), rows };
         let text = metrics.text();
         assert!(text.contains("spool_queue_load{queue=\"mux\"} 3") && text.contains("queue=\"old\""), "{text}");
         assert!(text.contains("spool_queue_jobs{queue=\"mux\",state=\"available\"} 3"), "{text}");
         queues.seen().rows.pop();
         assert!(!metrics.text().contains("queue=\"old\""));
+
+        // The database is away: what was seen last says nothing of now, and when it was seen stays.
+        queues.seen().at = Instant::now().checked_sub(SHOWN_FOR + Duration::from_secs(1));
+        let text = metrics.text();
+        assert!(!text.contains("queue=\"mux\"") && text.contains("last_success_timestamp_seconds 9"), "{text}");
     }
 }

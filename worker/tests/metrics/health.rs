@@ -37,12 +37,15 @@ async fn worker_whose_lease_is_lost_is_not_ready_and_lives() {
     assert!(worker.stop().success());
 }
 
+/// Whoever only works jobs can do nothing; whoever serves answers on.
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_without_the_store_is_not_ready() {
+async fn without_the_store_a_worker_is_not_ready_and_a_server_is() {
     let (mut server, site) = on_s3().await;
+    let (_serve, serving) = site.serve().await;
     let (_worker, api) = work(&site, &[]).await;
     server.stop().await;
     until(&api, Some("storage-unavailable")).await;
+    assert_eq!(trouble(&serving).await, None);
     assert!(text(&api, "/healthz").await.contains("\"ok\""));
     assert!(text(&api, "/metrics").await.contains("spool_worker_slots"));
     server.start_again().await;
