@@ -6,7 +6,7 @@
 
 use super::extract::Id;
 use super::problem::{Code, Problem};
-use super::{Api, access, recordings};
+use super::{Api, access};
 use crate::db::events::{self, Event};
 use axum::extract::State;
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -51,8 +51,10 @@ pub(crate) struct Listeners {
 }
 
 /// A recording as it was last looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Look {
+    /// When it began.
+    at: std::time::Instant,
     /// Number of its last event.
     seq: u64,
     /// Its status, as JSON.
@@ -75,8 +77,12 @@ impl Listeners {
     fn enter(&self, api: &Api, id: &RecordingId, now: Look) -> Result<watch::Receiver<Look>, Problem> {
         let mut rooms = self.rooms();
         if let Some(room) = rooms.get(id) {
-            let full = room.receiver_count() >= self.per_recording;
-            return if full { Err(full_house(id)) } else { Ok(room.subscribe()) };
+            if room.receiver_count() >= self.per_recording {
+                return Err(full_house(id));
+            }
+            // Who comes may have been told more by a status than this room has seen yet.
+            tell(room, now);
+            return Ok(room.subscribe());
         }
         let (room, seat) = watch::channel(now);
         rooms.insert(id.clone(), room.clone());
@@ -116,18 +122,30 @@ async fn look_on(api: Api, id: RecordingId, room: watch::Sender<Look>) {
         }
         // What cannot be read now is read in the next look; it is logged where it failed.
         if let Ok(look) = look(&api, &id).await {
-            room.send_if_modified(|known| std::mem::replace(known, look.clone()) != look);
+            tell(&room, look);
         }
     }
+}
+
+/// Lets a room know, unless it has seen more: two looks may end in another order than they began.
+fn tell(room: &watch::Sender<Look>, look: Look) {
+    room.send_if_modified(|known| {
+        if (look.at, look.seq) <= (known.at, known.seq) {
+            return false;
+        }
+        let changed = (look.seq, &look.status) != (known.seq, &known.status);
+        *known = look;
+        changed
+    });
 }
 
 async fn look(api: &Api, id: &RecordingId) -> Result<Look, Problem> {
     // The number first: an event that comes between the two is told a look later, and never lost.
     let seq = events::last(&api.cx.db, id).await?;
-    // Not shared: what is told after a number must not be older than it.
-    let status = recordings::look(api, id).await?;
+    // What is told after a number must not be older than it.
+    let (at, status) = api.looks.fresh(api, id).await?;
     let calm = !matches!(status["state"].as_str(), Some("live" | "finalizing"));
-    Ok(Look { seq, status: status.to_string().into(), calm })
+    Ok(Look { at, seq, status: status.to_string().into(), calm })
 }
 
 /// Tells what happens to a recording until the listener goes or is let go.

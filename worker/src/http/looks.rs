@@ -35,10 +35,19 @@ impl Looks {
         {
             return Ok(value.clone());
         }
-        // An error is nobody's but his who met it; the next one looks again.
-        let value = recordings::look(api, id).await?;
-        *last = Some((Instant::now(), value.clone()));
-        Ok(value)
+        Ok(anew(api, id, &mut last).await?.1)
+    }
+
+    /// How the recording stands in a look that has not begun before this was called, and when that was. What it finds is
+    /// everybody's from then on: a viewer who hears of it as an event is not shown an older state when he asks.
+    pub(crate) async fn fresh(&self, api: &Api, id: &RecordingId) -> Result<(Instant, Value), Problem> {
+        let asked = Instant::now();
+        let seen = self.of(id);
+        let mut last = seen.lock().await;
+        match &*last {
+            Some((at, value)) if *at >= asked => Ok((*at, value.clone())),
+            _ => anew(api, id, &mut last).await,
+        }
     }
 
     fn of(&self, id: &RecordingId) -> Seen {
@@ -53,4 +62,13 @@ impl Looks {
         }
         all.entry(id.clone()).or_default().clone()
     }
+}
+
+/// Looks, and keeps what was seen under the moment in which the look began: nothing of it is older. An error is nobody's
+/// but his who met it; the next one looks again.
+async fn anew(api: &Api, id: &RecordingId, last: &mut Option<(Instant, Value)>) -> Result<(Instant, Value), Problem> {
+    let begun = Instant::now();
+    let value = recordings::look(api, id).await?;
+    *last = Some((begun, value.clone()));
+    Ok((begun, value))
 }

@@ -87,6 +87,21 @@ async fn events_are_told_as_they_happen_and_again_to_whoever_was_away() {
     let beat = world.request(Method::POST, &format!("/api/recordings/{}/heartbeat", made.id)).bearer_auth(&made.token);
     assert_eq!(world.send(beat.json(&json!({ "state": "paused" }))).await.status, 204);
     ears.until("\"recorder\":\"paused\"").await;
+    // Whoever has heard of something is not shown an older state when he asks: not by what others were shown a moment ago,
+    // nor by what a room with other listeners has seen.
+    let viewer = world.token(&made.id, Scope::Playback, 60);
+    let path = format!("/api/recordings/{}", made.id);
+    for (n, doing) in ["recording", "paused", "recording", "paused"].into_iter().enumerate() {
+        let ask = async || world.send(world.request(Method::GET, &path).query(&[("token", &viewer)])).await.body;
+        ask().await;
+        let told = format!("\"recorder\":\"{doing}\"");
+        ears.heard.clear();
+        let beat = world.request(Method::POST, &format!("{path}/heartbeat")).bearer_auth(&made.token);
+        assert_eq!(world.send(beat.json(&json!({ "state": doing }))).await.status, 204);
+        ears.until(&told).await;
+        assert_eq!(ask().await["recorder"], doing, "round {n}");
+    }
+
     let body = json!({ "videoId": made.id });
     assert_eq!(world.call(Method::POST, "/api/upload/recording-complete", body).await.status, 200);
     ears.until("event: recording.finalizing\n").await;
