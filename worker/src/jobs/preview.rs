@@ -34,7 +34,10 @@ impl Job for Preview {
         };
         let keys = Keys::new(&recording.owner, &recording.id);
         let made = match make(cx, ctx, &keys, served).await? {
-            Some(pictures) => put(cx, ctx, self, &keys, pictures).await?,
+            Some(pictures) => match put(cx, ctx, self, &keys, pictures).await? {
+                Some(made) => made,
+                None => return Ok(obsolete()),
+            },
             None => Vec::new(),
         };
         publish(cx, ctx, self, &made).await
@@ -75,19 +78,24 @@ fn convict(ctx: &JobCtx, error: ObjectError<storage::Error>) -> JobError {
     }
 }
 
-/// Writes both over what is there. An attempt that was taken from its worker, or whose recording has gone on, writes
-/// nothing; one that is overtaken between the look and the write leaves an older picture, whose length is then not that
-/// of the row, and nothing else.
+/// Writes both over what is there. An attempt that was taken from its worker writes nothing, nor does one whose recording
+/// has gone on while the child was at work (`None`): the pictures of a newer result lie under the same keys. One that is
+/// overtaken between the look and the write leaves an older picture, whose length is then not that of the row, and nothing
+/// else.
 async fn put(
     cx: &Context,
     ctx: &JobCtx,
     job: &Preview,
     keys: &Keys,
     pictures: Pictures,
-) -> Result<Vec<Made>, JobError> {
+) -> Result<Option<Vec<Made>>, JobError> {
     ctx.progress(Progress { stage: Some("write".to_owned()), ..Progress::default() }).await;
     if !ctx.is_mine().await? {
         return Err(JobError::new(Fault::Cancelled, "lost", "the job was taken from this attempt"));
+    }
+    let recording = recordings::get(&cx.db, &job.recording).await?;
+    if recording.as_ref().and_then(|found| shown(found, job.version)).is_none() {
+        return Ok(None);
     }
     let mut made = Vec::new();
     for (kind, Picture { bytes, width, height }) in [(Kind::Poster, pictures.poster), (Kind::Preview, pictures.preview)]
@@ -96,7 +104,7 @@ async fn put(
         cx.store.put(&kind.key(keys), bytes).await?;
         made.push(Made { kind, version: job.version, size_bytes, sha256, width, height });
     }
-    Ok(made)
+    Ok(Some(made))
 }
 
 /// Says that the pictures are there, and ends the job in the same transaction.

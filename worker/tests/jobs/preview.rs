@@ -162,6 +162,35 @@ async fn child_that_is_killed_costs_one_attempt() {
     worker.stop().await;
 }
 
+/// A newer result has its pictures while an older attempt's child still looks at the result before: they lie under the same
+/// keys, and stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempt_that_was_overtaken_leaves_the_newer_pictures_alone() {
+    let (world, faults) = World::with_faults(Mode::Local).await;
+    let id = {
+        let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
+        let id = record(&world, "r", set()).await;
+        world.until_state(&id, State::Ready).await;
+        world.until_ended(&id, Kind::Mux, "completed").await;
+        worker.stop().await;
+        id
+    };
+    let before = faults.calls(Call::Read);
+    faults.set(Call::Read, 0..1, Fault::Delay(Duration::from_secs(2)));
+    let worker = world.work_on(&[Queue::Preview]);
+    wait::until("the child has asked", PATIENCE, || async { (faults.calls(Call::Read) > before).then_some(()) }).await;
+    world.execute("UPDATE spool.recording SET plan_version = 2, result_version = 2", []).await;
+    for key in [POSTER, PREVIEW] {
+        world.cx.store.put(key, "newer".into()).await.unwrap();
+    }
+    let ended = world.until_ended(&id, Kind::Preview, "completed").await;
+    assert_eq!(ended.reason.as_deref(), Some("obsolete"));
+    for key in [POSTER, PREVIEW] {
+        assert_eq!(world.cx.store.get(key).await.unwrap(), "newer");
+    }
+    worker.stop().await;
+}
+
 /// Time is a limit too: whatever takes too long three times is given up, and its recording stays what it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_that_kills_three_children_is_given_up() {
