@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # One image with every program: spool (serve, work, migrate and all commands), spool-tui and spool-record.
 #
-#   docker build --tag spool .
+#   docker build --tag spool --build-arg SPOOL_COMMIT="$(git rev-parse HEAD)" .
 #
 # Debian's FFmpeg is linked as it is, so the builder and what runs are the same release.
 
@@ -18,10 +18,12 @@ COPY entities entities
 COPY migration migration
 COPY tui tui
 COPY worker worker
+# What `spool_build_info` says of itself.
+ARG SPOOL_COMMIT=unknown
 # The build folder stays in the cache, so what is wanted of it is copied out.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin spool --bin spool-tui --bin spool-record \
+    SPOOL_COMMIT="${SPOOL_COMMIT}" cargo build --release --locked --bin spool --bin spool-tui --bin spool-record \
  && mkdir /out \
  && cp target/release/spool target/release/spool-tui target/release/spool-record /out/
 
