@@ -102,6 +102,10 @@ look() {
   if [ "$scope" = test ] && ! has pgrep; then
     lacks "the pgrep and kill commands" "procps" ""
   fi
+  # 7.82 is the first that sends JSON by one option, as the documents do.
+  if [ "$scope" = test ] && ! has curl; then
+    lacks "curl, for the requests of the documentation" "curl" "curl"
+  fi
   if [ "$scope" = test ] && ! has openssl; then
     lacks "the openssl command" "openssl" "openssl"
   fi
