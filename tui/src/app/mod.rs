@@ -268,13 +268,22 @@ impl App {
         if self.screen.is_list() { Layer::List } else { Layer::Detail }
     }
 
-    /// The database's clock as it stands now, or stood when the screen was frozen or the connection lost: the time that
-    /// ages are counted to.
+    /// The database's clock as it stands now, or stood when the screen was frozen or the connection lost.
     pub fn db_now(&self) -> Option<DateTime<Utc>> {
         let (said, at) = self.db_clock?;
         let now = self.frozen.unwrap_or(self.now).max(at);
         let now = if self.lost_for().is_some() { now.min(at.max(self.link_at)) } else { now };
         Some(said + TimeDelta::from_std(now - at).unwrap_or_default())
+    }
+
+    /// The database's clock when what is shown was read: the time that ages are counted to. Since then a worker may have
+    /// been heard of and a segment listed: that nobody has looked makes no worker lost and no viewer wait.
+    pub fn as_of(&self, load: &Load) -> Option<DateTime<Utc>> {
+        let (said, at) = self.db_clock?;
+        let read = load.at?;
+        let read = self.frozen.map_or(read, |frozen| read.min(frozen));
+        let time = |time: Duration| TimeDelta::from_std(time).unwrap_or_default();
+        Some(said + time(read.saturating_sub(at)) - time(at.saturating_sub(read)))
     }
 
     /// For how long there has been no connection; none while there is one or the first is being made.

@@ -48,7 +48,7 @@ impl Row for JobRow {
 
 impl Row for WorkerRow {
     type Id = Uuid;
-    const SORTS: &'static [&'static str] = &["newest", "name", "busy", "memory"];
+    const SORTS: &'static [&'static str] = &["trouble", "name", "busy", "memory"];
 
     fn id(&self) -> Uuid {
         self.id

@@ -108,7 +108,7 @@ pub enum Link {
     Lost {
         /// How long ago the last answer came.
         since: Duration,
-        /// Tries since then.
+        /// Tries to connect again since then; the first one has just begun while it is 0.
         tries: u32,
         /// Why the last one failed.
         why: Clean,

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// is asked less often.
 const LATE: Duration = Duration::from_secs(10);
 
+/// From this age on it is said: at the usual pace nothing is so old.
+const OLD: Duration = Duration::from_secs(5);
+
 /// Columns that an environment's name needs to be one.
 const NAME_MIN: u16 = 6;
 
@@ -104,7 +107,9 @@ fn connection(app: &App, theme: Theme) -> (String, Option<Ground>) {
         Link::Lost { tries, .. } => {
             let since = seconds(app.lost_for().unwrap_or_default());
             let since = format!("{:02}:{:02}", since / 60, since % 60);
-            (format!("{} DB LOST {since}, try {tries}", theme.glyph(Glyph::Cross)), Some(Ground::Lost))
+            // The loss itself is no try.
+            let tries = if *tries == 0 { String::new() } else { format!(", try {tries}") };
+            (format!("{} DB LOST {since}{tries}", theme.glyph(Glyph::Cross)), Some(Ground::Lost))
         }
         Link::Up { .. } => {
             let load = app.load();
@@ -117,7 +122,7 @@ fn connection(app: &App, theme: Theme) -> (String, Option<Ground>) {
                     let text = format!("{} stale {}", theme.glyph(Glyph::Alert), units::age(seconds(age)));
                     (text, Some(Ground::Notice))
                 }
-                Some(age) if resting && app.frozen.is_none() => {
+                Some(age) if app.frozen.is_none() && (resting || age >= OLD) => {
                     (format!("{} up {} old", theme.glyph(Glyph::Active), units::age(seconds(age))), None)
                 }
                 _ => (format!("{} up", theme.glyph(Glyph::Active)), None),

@@ -28,10 +28,10 @@ mod tabs;
 mod timeline;
 mod workers;
 
-use crate::app::load::State;
+use crate::app::load::Load;
 use crate::app::overlay::Overlay;
 use crate::app::{App, Screen};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use pen::Pen;
 use ratatui::Frame;
 use ratatui::layout::Position;
@@ -135,7 +135,8 @@ fn beside(app: &App, pen: &mut Pen<'_>, list: Part, detail: fn(&App, DateTime<Ut
     let left = (width - timeline.unwrap_or(0)) * 11 / 20;
     list(app, &mut pen.part(0, 0, left, height));
     wall(pen, left);
-    detail(app, now(app), &mut pen.part(left + 2, 0, width - left - 2, height), timeline);
+    let beside = if app.screen == Screen::Jobs { &app.job.load } else { &app.recording.load };
+    detail(app, read_at(app, beside), &mut pen.part(left + 2, 0, width - left - 2, height), timeline);
 }
 
 /// Draws the third pane where there is room for one; how many columns are left for the others.
@@ -156,12 +157,12 @@ fn wall(pen: &mut Pen<'_>, x: u16) {
     }
 }
 
-/// The clock that ages are counted to. Before the database has said its own there is nothing that has an age, and where
-/// the last look failed it stands still: nobody knows that nothing has happened since.
+/// The clock that ages are counted to. Before the database has said its own there is nothing that has an age.
 fn now(app: &App) -> DateTime<Utc> {
-    let now = app.db_now().unwrap_or_default();
-    match (&app.load().state, app.load().at) {
-        (State::Failed(_), Some(at)) => now - TimeDelta::from_std(app.now.saturating_sub(at)).unwrap_or_default(),
-        (State::Failed(_) | State::Waiting | State::Fresh | State::Gone, _) => now,
-    }
+    read_at(app, app.load())
+}
+
+/// The same for what is not the screen itself.
+fn read_at(app: &App, load: &Load) -> DateTime<Utc> {
+    app.as_of(load).or_else(|| app.db_now()).unwrap_or_default()
 }

@@ -124,7 +124,10 @@ fn unconnected(app: &App) -> Option<Notice> {
             tone: Tone::Bad,
             glyph: Glyph::Cross,
             title: "The database cannot be reached".to_owned(),
-            next: format!("{why}. Tried {}; it goes on trying by itself.", times(*tries)),
+            next: match tries {
+                0 => format!("{why}. It is tried again by itself."),
+                _ => format!("{why}. Tried again {}; it goes on trying by itself.", times(*tries)),
+            },
         }),
     }
 }

@@ -149,4 +149,12 @@ impl Console {
         }
         dump::frame(terminal.backend().buffer(), shown)
     }
+
+    /// Its text, line by line.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let Size { cols, rows } = self.app.size;
+        let mut terminal = Terminal::new(TestBackend::new(cols, rows)).unwrap();
+        terminal.draw(|frame| view::draw(&self.app, Theme::default(), frame)).unwrap();
+        dump::lines(terminal.backend().buffer())
+    }
 }

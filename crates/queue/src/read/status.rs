@@ -97,13 +97,13 @@ pub struct WorkerRow {
     pub rss_kb: Option<i32>,
 }
 
-/// Every worker, newest first.
+/// Every worker: those that are not heard of any more first, then the newest.
 ///
 /// # Errors
 /// The database did not answer.
 pub async fn workers<C: ConnectionTrait>(db: &C) -> Result<Vec<WorkerRow>, Error> {
     let sql = "SELECT id, pod, node, version, kinds, slots, busy, draining, started_at, lease_until, rss_kb, \
-        extract(epoch FROM lease_until - now())::float8 AS lease_left_s FROM queue.worker ORDER BY started_at DESC, id LIMIT 1000";
+        extract(epoch FROM lease_until - now())::float8 AS lease_left_s FROM queue.worker ORDER BY lease_until >= now(), started_at DESC, id LIMIT 1000";
     let statement = Statement::from_string(DbBackend::Postgres, sql);
     WorkerRow::find_by_statement(statement).all(db).await.map_err(reading("workers"))
 }

@@ -43,6 +43,8 @@ struct Router {
     busy: bool,
     read: mpsc::Sender<reader::Job>,
     act: mpsc::Sender<actor::Job>,
+    /// When the database last answered.
+    heard: Instant,
     /// Since when changes are possible, and until when.
     armed: Option<Option<Instant>>,
 }
@@ -60,7 +62,7 @@ pub(super) async fn run(settings: Settings, mut asks: mpsc::Receiver<Ask>, told:
     tokio::spawn(actor::run(settings, acts, acted));
     let now = Instant::now();
     let state = State::Down { lost: false, since: now, tries: 0, retry_at: now };
-    let mut router = Router { told, slots: Slots::default(), state, busy: false, read, act, armed: None };
+    let mut router = Router { told, slots: Slots::default(), state, busy: false, read, act, heard: now, armed: None };
     let _ = router.told.send(Told::Link(Link::Connecting)).await;
     loop {
         router.dispatch();
@@ -193,12 +195,13 @@ impl Router {
         self.busy = false;
         match answer {
             reader::Done::Opened { place, role } => {
-                self.state = State::Up;
+                (self.state, self.heard) = (State::Up, Instant::now());
                 self.slots.refresh();
                 self.tell(Told::Link(Link::Up { place, role })).await
             }
             reader::Done::Closed(fault) => self.lost(&fault).await,
             reader::Done::Read(read, value, seen) => {
+                self.heard = Instant::now();
                 let resource = read.what.resource();
                 let same = self.slots.answered(&read, value.as_ref(), seen.work, Instant::now(), jitter());
                 let body = match value {
@@ -225,7 +228,7 @@ impl Router {
     async fn lost(&mut self, fault: &Fault) -> Result<(), Gone> {
         let now = Instant::now();
         let (since, tries) = match self.state {
-            State::Up => (now, 0),
+            State::Up => (self.heard, 0),
             State::Down { since, tries, .. } => (since, tries + 1),
         };
         let wait = BACK_OFF[usize::try_from(tries).unwrap_or(usize::MAX).min(BACK_OFF.len() - 1)];
