@@ -24,6 +24,9 @@ use tokio::sync::mpsc;
 const FRAME: Duration = Duration::from_millis(16);
 /// Time between two frames when only something that was read has changed: nobody waits for it, and a line may be slow.
 const DATA_FRAME: Duration = Duration::from_millis(250);
+/// How long the answers to changes are waited for that were given just before leaving: a connection that is dropped takes
+/// back what it has not committed, and whoever pressed the keys believes it done.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// Most messages taken before a frame: a flood of them must not keep the screen from being drawn.
 const BATCH_MAX: usize = 1_000;
 
@@ -99,6 +102,7 @@ impl Console {
         let mut events = EventStream::new();
         loop {
             if let Some(exit) = self.ended {
+                self.last_answers().await;
                 return Ok(exit);
             }
             let alarm = tokio::time::Instant::from_std(self.alarm());
@@ -112,6 +116,15 @@ impl Console {
             self.drain(&mut events);
             self.tell_time();
             self.draw_if_due();
+        }
+    }
+
+    /// Waits until nothing that was sent is unanswered.
+    async fn last_answers(&mut self) {
+        let end = tokio::time::Instant::now() + LAST_ANSWERS;
+        while !self.app.acts.is_empty() {
+            let Ok(Some(told)) = tokio::time::timeout_at(end, self.outside.told.recv()).await else { return };
+            self.tell(Msg::Told(told));
         }
     }
 
@@ -245,7 +258,7 @@ impl Console {
 
     fn draw_if_due(&mut self) {
         let now = Instant::now();
-        if self.ended.is_some() || self.frame_due().is_none_or(|due| due > now) {
+        if self.ended.is_some() || loss::is_lost() || self.frame_due().is_none_or(|due| due > now) {
             return;
         }
         let (app, theme) = (&self.app, self.outside.theme);

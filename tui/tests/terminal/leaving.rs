@@ -157,3 +157,43 @@ fn a_panic_restores_the_terminal_before_it_says_anything() {
     let bytes = String::from_utf8_lossy(&terminal.bytes()).into_owned();
     assert!(bytes.find(UNDONE[0]) < bytes.find("index out of bounds"), "it speaks into the alternate screen");
 }
+
+/// The story: `R` and at once `q`. The change was on its way when the program ended, its connection went with it before
+/// the commit, and whoever had pressed the keys believed the job to run.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_last_is_done_before_it_leaves() {
+    let (world, mut terminal) = held("rec-last").await;
+    let hold = world.hold().await;
+    terminal.type_in("R");
+    world.waits_for_a_lock().await;
+    terminal.type_in("q");
+    hold.rollback().await.unwrap();
+    assert_eq!(terminal.ends_within(Duration::from_secs(20)), 0);
+    world.run(RETRIED).await;
+}
+
+/// The same when the window is closed over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_waits_for_the_answer_to_what_was_sent() {
+    let (world, mut terminal) = held("rec-last").await;
+    let hold = world.hold().await;
+    terminal.type_in("R");
+    world.waits_for_a_lock().await;
+    terminal.signal(Signal::HUP);
+    hold.rollback().await.unwrap();
+    assert_eq!(terminal.ends_within(GONE), 129);
+    world.run(RETRIED).await;
+}
+
+const RETRIED: &str = "DO $$ BEGIN ASSERT (SELECT count(*) FROM queue.op_log WHERE action = 'retry') = 1; END $$";
+
+/// An armed console with one job that waits to be tried again.
+async fn held(recording: &str) -> (World, Terminal) {
+    let world = World::new().await;
+    world.put(recording).await;
+    world.run("UPDATE queue.job SET state = 4, ready_seq = NULL, run_at = now() + interval '1 hour'").await;
+    let mut terminal = world.console(&["jobs", "--arm"]);
+    terminal.shows(recording);
+    terminal.shows("R retry");
+    (world, terminal)
+}

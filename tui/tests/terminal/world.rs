@@ -5,11 +5,13 @@ use domain::job::{Kind, Noop};
 use domain::retry::Fault;
 use queue::enqueue::Enqueue;
 use queue::{Config, JobError, Outcome, Runtime, kinds};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, Statement, TransactionTrait,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -42,6 +44,24 @@ impl World {
     pub(crate) async fn run(&self, sql: &str) {
         let statement = Statement::from_string(DbBackend::Postgres, sql);
         self.db.execute_raw(statement).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Holds every job until dropped, as a worker does that settles one.
+    pub(crate) async fn hold(&self) -> DatabaseTransaction {
+        let hold = self.db.begin().await.unwrap();
+        let lock = Statement::from_string(DbBackend::Postgres, "SELECT 1 FROM queue.job FOR UPDATE");
+        hold.query_all_raw(lock).await.unwrap();
+        hold
+    }
+
+    /// Until a console's change waits for what is held.
+    pub(crate) async fn waits_for_a_lock(&self) {
+        let ask = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let begin = Instant::now();
+        while self.db.query_one_raw(Statement::from_string(DbBackend::Postgres, ask)).await.unwrap().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "nothing waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn recording(&self, id: &str) {
