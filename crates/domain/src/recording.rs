@@ -1,5 +1,6 @@
 //! The life of a recording: what may follow what (`CONTRACTS §4`), and who is let in on the way.
 
+use crate::job::Verb;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -133,6 +134,20 @@ pub fn transition(from: State, cause: Cause, provisional: bool) -> Result<State,
         _ => return Err(WrongState { from, cause }),
     };
     Ok(to)
+}
+
+/// An operator's wish leads somewhere from this state. Whoever carries it out looks again under the row's lock; what is
+/// asked here only keeps a person from asking in vain.
+pub fn may_wish(state: State, verb: Verb, provisional: bool) -> bool {
+    let follows = |cause| transition(state, cause, provisional).is_ok();
+    match verb {
+        // Gaps are accepted where they stand in the way: before the plan, or after they failed the recording.
+        Verb::Recheck | Verb::AcceptGaps => state == State::Finalizing || follows(Cause::Revive),
+        Verb::Remux => follows(Cause::Remux),
+        Verb::Reopen => follows(Cause::Reopen),
+        Verb::Cancel => follows(Cause::Cancel),
+        Verb::Erase => follows(Cause::Erase),
+    }
 }
 
 /// What accept needs to know of a recording, read `FOR KEY SHARE`.

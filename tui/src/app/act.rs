@@ -3,7 +3,9 @@
 use super::{App, Screen};
 use crate::keys::Action;
 use crate::source::clean::Clean;
-use crate::source::rows::JobRow;
+use crate::source::rows::{JobRow, RecordingRow};
+use domain::job::Verb as Wish;
+use domain::recording::may_wish;
 use queue::operate::{Command, Verb};
 use std::time::Duration;
 use uuid::Uuid;
@@ -34,6 +36,15 @@ impl App {
         }
     }
 
+    /// The recording that a wish would be about.
+    fn chosen_recording(&self) -> Option<&RecordingRow> {
+        match &self.screen {
+            Screen::Recordings => self.recordings.current(),
+            Screen::Recording(_) => self.recording.view.as_ref().map(|view| &view.row),
+            Screen::Jobs | Screen::Job(_) | Screen::Queues | Screen::Workers => None,
+        }
+    }
+
     /// The change that an action means here; none where it means none, whether armed or not.
     pub fn command(&self, action: Action) -> Option<Command> {
         let job = |verb: Verb| self.chosen_job().filter(|job| verb.allows(job.standing)).map(|job| job.id);
@@ -52,7 +63,10 @@ impl App {
                 let worker = self.workers.current().filter(|_| self.screen == Screen::Workers)?;
                 (!worker.draining).then_some(Command::Drain(worker.id))
             }
-            _ => None,
+            other => {
+                let (wish, row) = (other.wish()?, self.chosen_recording()?);
+                may_wish(row.state, wish, row.provisional).then(|| Command::Recording(row.id.clone(), wish))
+            }
         }
     }
 }
@@ -67,7 +81,20 @@ pub(super) fn question(command: &Command, name: &str) -> (Clean, Clean) {
         Command::Resume(_) => (format!("Resume {name}?"), "What waits may start at once."),
         Command::Limit(..) => (format!("Limit {name}?"), "It holds for every worker at once."),
         Command::Drain(_) => (format!("Drain {name}?"), "It claims nothing more, finishes what it runs and leaves."),
-        Command::Recording(_, verb) => (format!("{} {name}?", verb.as_str()), "A worker decides whether it may be."),
+        Command::Recording(_, Wish::Recheck) => (format!("Check {name} again?"), "It changes nothing by itself."),
+        Command::Recording(_, Wish::Remux) => {
+            (format!("Make {name} again?"), "From the same segments; until then the present result is served.")
+        }
+        Command::Recording(_, Wish::Reopen) => {
+            (format!("Reopen {name}?"), "It takes segments again, and its end must be told anew.")
+        }
+        Command::Recording(_, Wish::AcceptGaps) => {
+            (format!("Accept the gaps of {name}?"), "It is finished without what is missing, whatever its policy says.")
+        }
+        Command::Recording(_, Wish::Cancel) => {
+            (format!("Give {name} up?"), "It takes nothing more in, and there will be no result.")
+        }
+        Command::Recording(_, Wish::Erase) => (format!("Erase {name}?"), "Nothing of it is left."),
         Command::Retry(_) | Command::RunNow(_) | Command::Snooze(..) | Command::Priority(..) => {
             (format!("{} {name}?", command.verb().name()), "")
         }

@@ -16,6 +16,7 @@ pub fn quote(word: &str) -> String {
 pub fn line(command: &Command) -> Option<String> {
     Some(match command {
         Command::Retry(job) => format!("spool job retry {job}"),
+        Command::RunNow(job) => format!("spool job run-now {job}"),
         Command::Cancel(job) => format!("spool job cancel {job}"),
         Command::Discard(job) => format!("spool job discard {job}"),
         Command::Snooze(job, wait) => format!("spool job snooze {job} --for {}s", wait.as_secs()),
@@ -29,8 +30,7 @@ pub fn line(command: &Command) -> Option<String> {
             }
             line
         }
-        Command::RunNow(_)
-        | Command::Priority(..)
+        Command::Priority(..)
         | Command::Delete(_)
         | Command::Recording(
             _,

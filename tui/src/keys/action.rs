@@ -1,6 +1,7 @@
 //! Everything a person can do, once: its name in files and on the command line of the palette, the words of footer and
 //! help. Keys are elsewhere, what it does is in `app::update`.
 
+use domain::job::Verb as Wish;
 use std::fmt;
 
 /// Where in the help an action stands.
@@ -107,6 +108,11 @@ actions! {
         Discard "discard" "discard" "give a waiting job up"
         Pause "pause" "pause" "pause a queue, or let it go on"
         Drain "drain" "drain" "let a worker finish what it runs and leave"
+        Recheck "recheck" "check again" "check a recording again that failed or is being finished"
+        Remux "remux" "make again" "make a recording's result again from the same segments"
+        Reopen "reopen" "reopen" "let a recording take more segments"
+        AcceptGaps "accept-gaps" "accept gaps" "finish a recording without what is missing"
+        CancelRecording "cancel-recording" "give up" "give a recording up"
         Arm "arm" "arm" "allow changes, for 10 minutes or `:arm 1h`"
         Disarm "disarm" "disarm" "forbid changes again";
     Type:
@@ -135,14 +141,26 @@ impl Action {
         Action::ALL.iter().copied().find(|action| action.name() == name)
     }
 
+    /// What it asks of a recording, if it does.
+    pub fn wish(self) -> Option<Wish> {
+        match self {
+            Action::Recheck => Some(Wish::Recheck),
+            Action::Remux => Some(Wish::Remux),
+            Action::Reopen => Some(Wish::Reopen),
+            Action::AcceptGaps => Some(Wish::AcceptGaps),
+            Action::CancelRecording => Some(Wish::Cancel),
+            _ => None,
+        }
+    }
+
     /// Reached through the palette only; needs no key.
     pub fn palette_only(self) -> bool {
-        matches!(self, Action::Arm | Action::Disarm)
+        matches!(self, Action::Arm | Action::Disarm) || self.wish().is_some()
     }
 
     /// Changes something in the database, so it is dead while not armed.
     pub fn changes(self) -> bool {
-        self.group() == Group::Change && !self.palette_only()
+        self.group() == Group::Change && !matches!(self, Action::Arm | Action::Disarm)
     }
 
     /// Can be chosen from the palette: what moves a cursor or types cannot.

@@ -2,13 +2,15 @@
 
 use super::robot::Robot;
 use super::rows;
+use domain::job::Verb as Wish;
+use domain::recording::State;
 use domain::standing::Standing;
 use queue::operate::Command;
 use std::time::Duration;
 use tui::app::overlay::Overlay;
 use tui::app::{Effect, Msg, Tone};
 use tui::source::Ask;
-use tui::source::rows::JobPage;
+use tui::source::rows::{JobPage, RecordingPage};
 use tui::source::told::{Answer, Arm, Told, Value};
 
 fn jobs(robot: &mut Robot, standings: &[Standing]) {
@@ -167,4 +169,42 @@ fn a_frozen_list_is_acted_on_as_it_is_shown() {
     assert_eq!(robot.acts[0].command, Command::Retry(rows::job_id(0)));
     robot.key("space");
     assert_eq!(robot.app.jobs.selected, Some(rows::job_id(8)));
+}
+
+fn order(robot: &mut Robot, line: &str) {
+    robot.key(":");
+    robot.type_in(line);
+    robot.key("enter");
+}
+
+/// What is wished for a recording stands in the palette, where its state lets it lead somewhere.
+#[test]
+fn a_recording_is_steered_from_the_palette() {
+    let id = rows::recording_id(0);
+    let mut robot = Robot::armed("recordings");
+    let mut row = rows::recording(0);
+    row.state = State::Failed;
+    robot.reply(Value::Recordings(RecordingPage { rows: vec![row.clone()], next: None, window: None }));
+    order(&mut robot, "recheck");
+    assert_eq!(robot.acts[0].command, Command::Recording(id.clone(), Wish::Recheck), "no question");
+    for (line, wish) in
+        [("reopen", Wish::Reopen), ("accept-gaps", Wish::AcceptGaps), ("cancel-recording", Wish::Cancel)]
+    {
+        order(&mut robot, line);
+        let Some(Overlay::Confirm(confirm)) = &robot.app.overlay else { panic!("{line} asks nothing") };
+        assert_eq!(confirm.command, Command::Recording(id.clone(), wish));
+        assert!(confirm.question.as_str().contains(id.as_str()), "{}", confirm.question);
+        robot.key("n");
+    }
+    order(&mut robot, "remux");
+    assert!(matches!(robot.app.overlay, Some(Overlay::Palette(_))), "there is no result to make again");
+    robot.key("esc");
+    row.state = State::Ready;
+    robot.reply(Value::Recordings(RecordingPage { rows: vec![row], next: None, window: None }));
+    order(&mut robot, "remux");
+    robot.key("y");
+    let act = robot.acts[1].clone();
+    assert_eq!(act.command, Command::Recording(id.clone(), Wish::Remux));
+    robot.acted(act.id, Answer::Requested);
+    assert_eq!(toast(&robot), (Tone::Done, format!("remux recording {id}: asked for")));
 }

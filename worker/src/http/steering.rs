@@ -5,14 +5,14 @@ use super::problem::{Code, Problem};
 use super::recordings::find;
 use super::{Api, access};
 use crate::db::liveness::{self, Doing};
-use crate::db::recordings::{self, Completion, Recording};
+use crate::db::recordings::{self, Completion};
 use crate::db::{self};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::completeness::Declaration;
 use domain::id::RecordingId;
 use domain::job::{Control, ManifestCheck, Queue, Verb};
-use domain::recording::{Cause, State as RecordingState, admit, transition};
+use domain::recording::{State as RecordingState, admit, may_wish};
 use http::{HeaderMap, StatusCode};
 use queue::enqueue::Enqueue;
 use queue::operate::By;
@@ -166,24 +166,11 @@ pub(crate) async fn erase(
 async fn operate(api: &Api, id: RecordingId, headers: &HeaderMap, verb: Verb) -> Result<Response, Problem> {
     let actor = access::service(api, headers)?;
     let recording = find(api, &id).await?;
-    if !may_follow(&recording, verb) {
+    if !may_wish(recording.state, verb, recording.provisional) {
         return Err(Problem::wrong_state(recording.state).object(id));
     }
     let job = Enqueue::of(&Control::Verb { recording: id, verb })?.owned_by(recording.owner.as_str());
     let by = By { actor, via: "http".to_owned(), reason: None };
     let enqueued = queue::operate::enqueue(&api.cx.db, job, &by).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(json!({ "job_id": enqueued.id }))).into_response())
-}
-
-fn may_follow(recording: &Recording, verb: Verb) -> bool {
-    let follows = |cause| transition(recording.state, cause, recording.provisional).is_ok();
-    match verb {
-        Verb::Recheck => recording.state == RecordingState::Finalizing || follows(Cause::Revive),
-        // Gaps are accepted where they stand in the way: before the plan, or after they failed the recording.
-        Verb::AcceptGaps => recording.state == RecordingState::Finalizing || follows(Cause::Revive),
-        Verb::Remux => follows(Cause::Remux),
-        Verb::Reopen => follows(Cause::Reopen),
-        Verb::Cancel => follows(Cause::Cancel),
-        Verb::Erase => follows(Cause::Erase),
-    }
 }

@@ -7,6 +7,7 @@ use crate::keys::Action;
 use crate::source::Ask;
 use crate::source::ask::Act;
 use crate::source::clean::Clean;
+use domain::job::Verb as Wish;
 use queue::operate::{Command, Confirm as Level};
 use std::time::Duration;
 use uuid::Uuid;
@@ -81,7 +82,11 @@ fn forbidden(app: &App) -> Option<&'static str> {
 
 /// What is done, for the line at the bottom.
 pub(super) fn words(command: &Command, name: &str) -> String {
-    format!("{} {name}", command.verb().name().replace('_', " "))
+    match command {
+        Command::Recording(_, Wish::AcceptGaps) => format!("accept gaps of {name}"),
+        Command::Recording(_, wish) => format!("{} {name}", wish.as_str()),
+        _ => format!("{} {name}", command.verb().name().replace('_', " ")),
+    }
 }
 
 /// What a person calls the object: its kind and the beginning of its id, or its name.
