@@ -34,6 +34,8 @@ pub(crate) enum Command {
     },
     /// Run discarded or cancelled jobs again, or retryable ones now.
     Retry(Chosen),
+    /// Run scheduled or retryable jobs now.
+    RunNow(Chosen),
     /// End waiting jobs at once; ask running ones to stop.
     Cancel(Chosen),
     /// Give waiting jobs up.
@@ -129,6 +131,9 @@ pub(crate) async fn run(command: Command, config: &Config, out: Output) -> anyho
         Command::Show { id } => show::run(&db, id, out).await,
         Command::Retry(chosen) => {
             each(&db, "retry", chosen, out, async |db, id, by| operate::retry(db, id, by).await).await
+        }
+        Command::RunNow(chosen) => {
+            each(&db, "run now", chosen, out, async |db, id, by| operate::run_now(db, id, by).await).await
         }
         Command::Cancel(chosen) => {
             each(&db, "cancel", chosen, out, async |db, id, by| operate::cancel(db, id, by).await).await
