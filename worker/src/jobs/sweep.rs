@@ -186,12 +186,28 @@ async fn resume_deliveries(cx: &Context) -> Result<(), JobError> {
             if last.is_some_and(|last| last.unique_key == key && is_given_up(&last)) {
                 continue;
             }
-            tracing::info!(recording.id = %waiting.recording, endpoint = waiting.endpoint, "delivery of events resumed");
-            put(&cx.db, &job, waiting.owner.as_str()).await?;
+            resume_delivery(cx, &job, waiting.owner.as_str()).await?;
         }
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.clone());
     }
+}
+
+/// Under the recording's lock, as whoever writes an event does: a web app's transaction that has put the same job in and
+/// stays open would hold up this insert, and with it everybody else's minute.
+async fn resume_delivery(cx: &Context, job: &Webhook, owner: &str) -> Result<(), JobError> {
+    let tx = db::begin(&cx.db).await?;
+    match recordings::lock(&tx, &job.recording).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(()),
+        // The next minute will do.
+        Err(error) if error.is_lock_timeout() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    put(&tx, job, owner).await?;
+    db::commit(tx).await?;
+    tracing::info!(recording.id = %job.recording, endpoint = job.endpoint, "delivery of events resumed");
+    Ok(())
 }
 
 /// Looks after bytes in the object store that no row knows: of a part of the recordings each minute, since every look is

@@ -6,6 +6,7 @@ use domain::id::RecordingId;
 use domain::job::{Kind, Mux, Queue, Sweep};
 use domain::recording::State;
 use domain::segment::{Name, Track};
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use std::time::Duration;
 use worker::db::sweep;
 use worker::staging::Mode;
@@ -195,5 +196,32 @@ async fn incoming_objects_without_a_row_are_looked_after() {
     sweep_once(&world).await;
     let restored = world.number("SELECT count(*) FROM spool.segment WHERE state = 'received'", []).await;
     assert!((1..=2).contains(&restored), "{restored}: one, or two when the minute turns");
+    worker.stop().await;
+}
+
+/// A web app has ended a recording in a transaction that it leaves open: the job that delivers is put in and nobody sees it.
+/// `sweep` misses the job, and must neither wait for the web app nor fail for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_whose_job_is_in_an_open_transaction_holds_up_nobody() {
+    let world = World::new().await;
+    world.create("r").await;
+    world.execute("INSERT INTO spool.webhook_endpoint (name, url) VALUES ('app', 'http://127.0.0.1:9/')", []).await;
+    world.execute("UPDATE spool.recording SET webhook = 'app'", []).await;
+    let append = "SELECT spool.append_event('r', 'recording.reopened', '{}')";
+    world.number(append, []).await;
+    world.execute("UPDATE spool.webhook_delivery SET due_at = now() - interval '1 hour'", []).await;
+    world.execute("DELETE FROM queue.job WHERE kind = 'webhook'", []).await;
+    let open = world.db.begin().await.unwrap();
+    open.execute_unprepared(append).await.unwrap();
+
+    let worker = world.work_on(&[Queue::Control]);
+    sweep_once(&world).await;
+    let swept = "SELECT count(*) FROM queue.attempt WHERE kind = 'sweep' AND outcome <> 0";
+    assert_eq!(world.number(swept, []).await, 0);
+    let jobs = "SELECT count(*) FROM queue.job WHERE unique_key = 'webhook:r:app'";
+    assert_eq!(world.number(jobs, []).await, 0);
+    open.rollback().await.unwrap();
+    sweep_once(&world).await;
+    assert_eq!(world.number(jobs, []).await, 1);
     worker.stop().await;
 }
