@@ -22,8 +22,8 @@ async fn on_s3() -> (S3Server, Site) {
     (server, site)
 }
 
-/// Records eight seconds, keeps what was sent in `sent`, and asks for the result.
-async fn record(api: &Api, recording: &Recording, sent: &std::path::Path, direct: bool) -> Report {
+/// Records, keeps what was sent in `sent`, and asks for the result.
+async fn record(api: &Api, recording: &Recording, sent: &std::path::Path, direct: bool, options: Options) -> Report {
     let endpoint = Endpoint {
         base: api.base.parse().unwrap(),
         recording: RecordingId::parse(&recording.id).unwrap(),
@@ -31,7 +31,7 @@ async fn record(api: &Api, recording: &Recording, sent: &std::path::Path, direct
     };
     let session = Session {
         source: Source::Test(synth::Config { width: 320, height: 180, ..synth::Config::default() }),
-        options: Options { pace: Pace::Fast, limit: Some(Duration::from_secs(8)), ..Options::default() },
+        options,
         out: Some(sent.to_owned()),
         upload: Some(upload::Settings { direct, ..upload::Settings::new(endpoint) }),
         complete: true,
@@ -99,7 +99,8 @@ async fn recorder_sends_past_the_servers() {
     let _work = site.work();
     let recording = api.create("owner-1").await;
     let sent = site.folder().join("sent");
-    let report = record(&api, &recording, &sent, true).await;
+    let options = Options { pace: Pace::Fast, limit: Some(Duration::from_secs(8)), ..Options::default() };
+    let report = record(&api, &recording, &sent, true, options).await;
     assert!(report.declared && report.retries == 0, "{report:?}");
     let ready = api.until_state(&recording, "ready").await;
     assert_eq!((&ready["tail_confirmed"], &ready["gaps"]), (&json!(true), &json!([])));
@@ -118,6 +119,10 @@ async fn store_away_while_recording_leaves_no_gap() {
     let recording = api.create("owner-1").await;
     let sent = site.folder().join("sent");
     let (recording, api) = (&recording, &api);
+    // It goes on until it has been told: one that is only so long may have sent everything before somebody sees that
+    // anything is stored.
+    let options = Options { pace: Pace::Realtime, target: Duration::from_secs(1), ..Options::default() };
+    let enough = options.stop.clone();
     let outage = async {
         wait::until("something is stored", PATIENCE, async || {
             (site.count("SELECT count(*) FROM spool.segment WHERE state = 'stored'", []).await > 0).then_some(())
@@ -131,8 +136,9 @@ async fn store_away_while_recording_leaves_no_gap() {
         })
         .await;
         server.start_again().await;
+        enough.ask();
     };
-    let (report, ()) = tokio::join!(record(api, recording, &sent, false), outage);
+    let (report, ()) = tokio::join!(record(api, recording, &sent, false, options), outage);
     assert!(report.declared && report.retries > 0, "{report:?}");
     let ready = api.until_state(recording, "ready").await;
     assert_eq!((&ready["tail_confirmed"], &ready["gaps"]), (&json!(true), &json!([])));
