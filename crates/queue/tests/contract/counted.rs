@@ -33,6 +33,18 @@ impl Heard {
     fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|(line, n)| format!("{n} {line}")).collect()
     }
+
+    /// Ends of attempts by their outcome, those that were taken back among them.
+    fn by_outcome(&self) -> BTreeMap<String, u32> {
+        let mut ends = BTreeMap::new();
+        for (line, n) in self.0.lock().unwrap().iter() {
+            let word = line.split(' ').nth(1).unwrap();
+            if word != "claimed" {
+                *ends.entry(word.to_owned()).or_default() += n;
+            }
+        }
+        ends
+    }
 }
 
 async fn say(job: Say, ctx: JobCtx) -> Result<Outcome, JobError> {
@@ -90,6 +102,11 @@ async fn what_happens_is_told_once_and_written_by_the_minute() {
             "1 control/say snoozed goes on",
         ]
     );
+    // As many ends were told as the history has attempts, of each outcome.
+    let attempts = "SELECT string_agg(word || ' ' || n, ', ' ORDER BY word) FROM (SELECT (ARRAY['completed', 'failed', 'snoozed', \
+        'discarded', 'cancelled', 'lost', 'handed_back'])[outcome + 1] AS word, count(*) AS n FROM queue.attempt GROUP BY 1) AS a";
+    let told = heard.by_outcome().iter().map(|(word, n)| format!("{word} {n}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(world.text(attempts).await, told);
     let sum = "SELECT format('%s %s %s %s %s', sum(enq), sum(ok), sum(err), (SELECT sum(n) FROM queue.stat AS s, unnest(s.hist) AS n), \
         (SELECT sum(n) FROM queue.stat AS s, unnest(s.wait_hist) AS n)) FROM queue.stat";
     assert_eq!(world.text(sum).await, "6 5 5 10 11");
