@@ -174,7 +174,7 @@ impl Playlists {
     }
 
     fn render(&self, head: &Head, links: &Links) -> String {
-        let (renditions, from_start) = (&head.renditions, self.from_start);
-        render_multivariant(&Multivariant { renditions, from_start, links: links.borrow() })
+        let (renditions, ended, from_start) = (&head.renditions, head.ended, self.from_start);
+        render_multivariant(&Multivariant { renditions, ended, from_start, links: links.borrow() })
     }
 }

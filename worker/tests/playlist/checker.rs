@@ -64,17 +64,23 @@ fn cut(text: &str) -> (Vec<String>, Vec<Vec<String>>, bool) {
     (head, segments, ended)
 }
 
-/// What was believed of every segment may turn out wrong of a later one; of a head nothing else changes.
+/// What is true of every segment can be said when there are all of them, and then stays; of a head nothing else changes.
 fn without_independent<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    lines.filter(|line| *line != "#EXT-X-INDEPENDENT-SEGMENTS").collect()
+    lines.filter(|line| *line != INDEPENDENT).collect()
 }
+
+const INDEPENDENT: &str = "#EXT-X-INDEPENDENT-SEGMENTS";
 
 impl Told {
     /// Takes the next reload, unless it contradicts an earlier one.
     fn follow(&mut self, head: Vec<String>, segments: Vec<Vec<String>>, ended: bool) -> Result<(), String> {
         let same = without_independent(self.head.iter().map(String::as_str))
             == without_independent(head.iter().map(String::as_str));
-        if self.bodies > 0 && (!same || head.len() > self.head.len()) {
+        let says = |head: &[String]| head.iter().any(|line| line == INDEPENDENT);
+        if says(&head) && !ended {
+            return Err("it is said of segments that are still to come".to_owned());
+        }
+        if self.bodies > 0 && (!same || (says(&self.head) && !says(&head))) {
             return Err(format!("the head was {:#?}", self.head));
         }
         if !segments.starts_with(&self.segments) {
@@ -301,6 +307,13 @@ fn checker_finds_what_a_reload_contradicts() {
     for (from, to) in changes {
         assert!(follow(&first.replacen(from, to, 1)).is_err(), "{from:?} to {to:?}");
     }
+    let independent = |text: &str| text.replacen("#EXTM3U\n", &format!("#EXTM3U\n{INDEPENDENT}\n"), 1);
+    let end = format!("{more}#EXT-X-ENDLIST\n");
+    assert_eq!(follow(&independent(&end)), Ok(()));
+    assert!(follow(&independent(&more)).is_err(), "said of what is still to come");
+    let mut told = Told::default();
+    let mut take = |(head, segments, ended)| told.follow(head, segments, ended);
+    assert!(take(cut(&independent(&end))).is_ok() && take(cut(&end)).is_err(), "said and taken back");
     let mut told = Told { ended: true, ..Told::default() };
     assert!(told.follow(vec![], vec![vec!["a".to_owned()]], true).is_err(), "a segment behind the end");
 }

@@ -23,7 +23,8 @@ pub struct Snapshot<'a> {
     pub rows: &'a [ListingRow],
     /// `EXT-X-ENDLIST`: the end is final and every planned segment is listed.
     pub ended: bool,
-    /// `EXT-X-INDEPENDENT-SEGMENTS`: every segment begins with a sync sample.
+    /// Every segment begins with a sync sample; said as `EXT-X-INDEPENDENT-SEGMENTS` when the playlist has ended, since a
+    /// segment that is still to come could make it untrue, and what a playlist once said it says on.
     pub independent: bool,
     /// `EXT-X-START`: viewers begin at the first sample and not at the live edge.
     pub from_start: bool,
@@ -36,6 +37,8 @@ pub struct Snapshot<'a> {
 pub struct Multivariant<'a> {
     /// The tracks; at least one.
     pub renditions: &'a Renditions,
+    /// The listing has ended: what is said of every segment stays true.
+    pub ended: bool,
     /// `EXT-X-START`.
     pub from_start: bool,
     /// How URIs are written.
@@ -45,7 +48,7 @@ pub struct Multivariant<'a> {
 /// Writes a media playlist: EVENT, version 7, what was listed before unchanged.
 pub fn render_media(snapshot: &Snapshot<'_>) -> String {
     let Links { prefix, suffix } = snapshot.links;
-    let mut text = head(snapshot.independent, snapshot.from_start);
+    let mut text = head(snapshot.ended && snapshot.independent, snapshot.from_start);
     let first = snapshot.rows.first().map_or(1, |row| row.seq);
     let _ = writeln!(text, "#EXT-X-TARGETDURATION:{}", snapshot.target_duration_s);
     let _ = writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-PLAYLIST-TYPE:EVENT");
@@ -79,10 +82,10 @@ fn write_row(text: &mut String, row: &ListingRow, links: Links<'_>) {
 
 /// Writes the multivariant playlist: one variant, sound as a rendition of its own.
 pub fn render_multivariant(snapshot: &Multivariant<'_>) -> String {
-    let Multivariant { renditions: Renditions { video, audio }, from_start, links: Links { prefix, suffix } } =
+    let Multivariant { renditions: Renditions { video, audio }, ended, from_start, links: Links { prefix, suffix } } =
         snapshot;
     let tracks: Vec<_> = video.iter().chain(audio).collect();
-    let mut text = head(tracks.iter().all(|track| track.independent), *from_start);
+    let mut text = head(*ended && tracks.iter().all(|track| track.independent), *from_start);
     let both = video.is_some() && audio.is_some();
     if let (true, Some(audio)) = (both, audio) {
         let _ = writeln!(

@@ -313,7 +313,6 @@ fn render_media_writes_what_the_rows_say() {
     expect![[r##"
         #EXTM3U
         #EXT-X-VERSION:7
-        #EXT-X-INDEPENDENT-SEGMENTS
         #EXT-X-START:TIME-OFFSET=0,PRECISE=YES
         #EXT-X-TARGETDURATION:4
         #EXT-X-MEDIA-SEQUENCE:1
@@ -333,7 +332,12 @@ fn render_media_writes_what_the_rows_say() {
         ../hls/r/segments/video/segment_004.m4s?token=t
     "##]]
     .assert_eq(&text);
-    assert_eq!(render_media(&Snapshot { ended: true, ..live }), format!("{text}#EXT-X-ENDLIST\n"));
+    // A segment that is still to come could begin otherwise, so that all can be begun at is said with the end.
+    let dependent = Snapshot { ended: true, independent: false, ..live };
+    assert_eq!(render_media(&dependent), format!("{text}#EXT-X-ENDLIST\n"));
+    let independent = render_media(&Snapshot { ended: true, ..live });
+    assert!(independent.contains("#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n"), "{independent}");
+    assert_eq!(independent.replace("#EXT-X-INDEPENDENT-SEGMENTS\n", ""), render_media(&dependent));
 }
 
 #[test]
@@ -358,7 +362,10 @@ fn render_multivariant_describes_what_there_is() {
         Rendition { codec: sound, peak_bps: 128_000, average_bps: 127_000, frame_rate_milli: None, independent: true };
     let links = Links { prefix: "", suffix: "?token=t" };
     let mut tracks = Renditions { video: Some(video), audio: Some(audio) };
-    let render = |renditions: &Renditions| render_multivariant(&Multivariant { renditions, from_start: false, links });
+    let at = |ended: bool, renditions: &Renditions| {
+        render_multivariant(&Multivariant { renditions, ended, from_start: false, links })
+    };
+    let render = |renditions: &Renditions| at(true, renditions);
     expect![[r##"
         #EXTM3U
         #EXT-X-VERSION:7
@@ -368,6 +375,7 @@ fn render_multivariant_describes_what_there_is() {
         video.m3u8?token=t
     "##]]
     .assert_eq(&render(&tracks));
+    assert_eq!(at(false, &tracks), render(&tracks).replace("#EXT-X-INDEPENDENT-SEGMENTS\n", ""));
     tracks.video = None;
     tracks.audio.as_mut().unwrap().independent = false;
     expect![[r##"
