@@ -143,7 +143,7 @@ async fn claim_of_a_process_that_died_or_could_not_write_holds_up_nobody_for_lon
 }
 
 #[tokio::test]
-async fn process_does_not_start_on_another_store_and_doctor_says_why() {
+async fn nothing_starts_on_another_store_and_doctor_says_why() {
     let (database, db) = database().await;
     let parent = tempfile::tempdir().unwrap();
     let open = async |name: &str| {
