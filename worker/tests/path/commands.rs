@@ -95,6 +95,9 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
 
     assert!(refused(&site, 5, &["job", "retry", &later]).contains("is scheduled"));
     json(&site, &["job", "snooze", &later, "--for", "2h"]);
+    json(&site, &["job", "run-now", &later]);
+    assert_eq!(json(&site, &["job", "show", &later])["state"], json!("available"));
+    assert!(refused(&site, 5, &["job", "run-now", &later]).contains("is available"));
     json(&site, &["job", "cancel", &later, "--reason", "not wanted"]);
     assert_eq!(json(&site, &["job", "show", &later])["reason"], json!("not wanted"));
     refused(&site, 5, &["job", "cancel", &later]);
@@ -111,7 +114,7 @@ async fn jobs_are_enqueued_listed_steered_and_followed() {
         mixed.json()["outcomes"].as_array().unwrap().iter().map(|one| one["answer"].clone()).collect();
     assert_eq!(answers, ["not-found", "ok"]);
 
-    for verb in ["show", "retry", "cancel", "discard", "follow"] {
+    for verb in ["show", "retry", "run-now", "cancel", "discard", "follow"] {
         refused(&site, 4, &["job", verb, NOBODY]);
     }
     refused(&site, 4, &["job", "snooze", NOBODY, "--for", "1m"]);
