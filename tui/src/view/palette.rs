@@ -30,8 +30,8 @@ pub(super) fn draw(palette: &Palette, pen: &mut Pen<'_>) -> Option<Position> {
         let cells = inside.width();
         inside.repeat(0, 1, cells, Glyph::Rule, Tone::Faint);
     }
-    if palette.choices.is_empty() {
-        inside.line(2, 2, &[ink(Tone::Faint, "Nothing is called that; enter takes it as a place.")]);
+    if palette.choices.is_empty() && palette.wrong.is_none() {
+        inside.line(2, 2, &[ink(Tone::Faint, "Nothing that can be done here is called that.")]);
     }
     let top = (palette.selected + 1).saturating_sub(room).min(palette.choices.len().saturating_sub(room));
     for (at, choice) in palette.choices.iter().enumerate().skip(top).take(room) {

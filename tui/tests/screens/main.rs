@@ -8,5 +8,6 @@ mod ages;
 mod console;
 mod dump;
 mod frames;
+mod sentences;
 mod sizes;
 mod values;

@@ -110,6 +110,9 @@ fn wrong(text: &str) -> String {
     match text.split_once(' ') {
         Some((verb @ ("arm" | "snooze"), time)) => format!("{time} is no time; {verb} takes 90s, 10m, 2h, at most 7d"),
         _ if text.contains(['/', '?']) => Place::parse(text).err().map_or_else(String::new, |why| why.to_string()),
+        _ if Action::parse(text).is_some_and(Action::in_palette) => {
+            format!("{text} means nothing for what is selected")
+        }
         _ => format!("there is nothing here called {text}"),
     }
 }
