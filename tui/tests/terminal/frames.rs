@@ -86,7 +86,7 @@ fn cost(size: Size) -> [usize; 4] {
 #[test]
 fn a_frame_is_one_write_of_what_has_changed() {
     let [full, row, page, nothing] = cost(Size { cols: 200, rows: 60 });
-    assert!(full <= 20_000 && row <= 1_500 && page <= 16_000, "{full} {row} {page}");
+    assert!(full <= 15_000 && row <= 500 && page <= 7_000, "{full} {row} {page}");
     assert_eq!(nothing, 0);
     let [full, row, page, nothing] = cost(Size { cols: 80, rows: 24 });
     assert!(full <= 5_000 && row <= 700 && page <= 5_000, "{full} {row} {page}");
