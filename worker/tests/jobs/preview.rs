@@ -2,7 +2,7 @@
 
 use crate::support::s3::S3Server;
 use crate::support::{PATIENCE, Set, wait};
-use crate::world::{World, set};
+use crate::world::{Worker, World, set};
 use domain::id::{RecordingId, Sha256};
 use domain::job::{Control, Kind, Preview, Queue, Verb};
 use domain::recording::State;
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::time::Duration;
 use worker::db::{events, pictures};
 use worker::staging::Mode;
-use worker::storage::{Call, Fault};
+use worker::storage::{Call, Fault, Faults};
 
 const POSTER: &str = "o/r/screenshot/screen-capture.jpg";
 const PREVIEW: &str = "o/r/preview/animated-preview.gif";
@@ -135,23 +135,28 @@ fn children() -> Vec<Pid> {
     children.filter(spool).filter_map(Pid::from_raw).collect()
 }
 
-/// Nothing can catch this: the child is gone in the middle of its work, and the next attempt does it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_that_is_killed_costs_one_attempt() {
-    let (world, faults) = World::with_faults(Mode::Local).await;
+/// A ready recording, and a worker on its pictures, whose child waits for its first range a while.
+async fn asking(world: &World, faults: &Faults) -> (RecordingId, Worker) {
     let id = {
         let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
-        let id = record(&world, "r", set()).await;
+        let id = record(world, "r", set()).await;
         world.until_state(&id, State::Ready).await;
         world.until_ended(&id, Kind::Mux, "completed").await;
         worker.stop().await;
         id
     };
-    // The child waits for its first range until it is killed.
     let before = faults.calls(Call::Read);
-    faults.set(Call::Read, 0..1, Fault::Delay(Duration::from_secs(2)));
+    faults.set(Call::Read, 0..1, Fault::Delay(Duration::from_secs(4)));
     let worker = world.work_on(&[Queue::Preview]);
     wait::until("the child has asked", PATIENCE, || async { (faults.calls(Call::Read) > before).then_some(()) }).await;
+    (id, worker)
+}
+
+/// Nothing can catch this: the child is gone in the middle of its work, and the next attempt does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_that_is_killed_costs_one_attempt() {
+    let (world, faults) = World::with_faults(Mode::Local).await;
+    let (id, worker) = asking(&world, &faults).await;
     let [child] = children()[..] else { panic!("one child: {:?}", children()) };
     kill_process(child, Signal::KILL).unwrap();
     let ended = world.until_ended(&id, Kind::Preview, "completed").await;
@@ -167,18 +172,7 @@ async fn child_that_is_killed_costs_one_attempt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempt_that_was_overtaken_leaves_the_newer_pictures_alone() {
     let (world, faults) = World::with_faults(Mode::Local).await;
-    let id = {
-        let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
-        let id = record(&world, "r", set()).await;
-        world.until_state(&id, State::Ready).await;
-        world.until_ended(&id, Kind::Mux, "completed").await;
-        worker.stop().await;
-        id
-    };
-    let before = faults.calls(Call::Read);
-    faults.set(Call::Read, 0..1, Fault::Delay(Duration::from_secs(2)));
-    let worker = world.work_on(&[Queue::Preview]);
-    wait::until("the child has asked", PATIENCE, || async { (faults.calls(Call::Read) > before).then_some(()) }).await;
+    let (id, worker) = asking(&world, &faults).await;
     world.execute("UPDATE spool.recording SET plan_version = 2, result_version = 2", []).await;
     for key in [POSTER, PREVIEW] {
         world.cx.store.put(key, "newer".into()).await.unwrap();
