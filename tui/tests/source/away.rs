@@ -93,7 +93,10 @@ async fn a_silent_database_is_lost_and_found_again_and_never_waited_for() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    lost(&mut console).await;
+    // Counted from the last answer, and not from when the silence was too long.
+    let first = link(&mut console, "the loss", |link| matches!(link, Link::Lost { .. })).await;
+    let Link::Lost { since, tries, .. } = first else { panic!("{first:?}") };
+    assert!(since >= Duration::from_secs(2) && tries == 0, "{since:?}, {tries} tries");
     wire.silent.send_replace(false);
     up(&mut console).await;
     let again = console
