@@ -10,20 +10,20 @@ use domain::standing::Standing;
 
 /// Columns of a key.
 const KEYS: u16 = 18;
-/// From so many columns on the signs stand beside the keys.
-const BESIDE: u16 = 100;
-/// Columns of the keys then.
-const LEFT: u16 = 62;
+/// Columns between keys and signs that stand side by side.
+const BETWEEN: u16 = 3;
 
 /// Draws it over the screen's inside.
 pub(super) fn draw(app: &App, scroll: usize, pen: &mut Pen<'_>) {
     pen.clear();
     let keys = keys(app);
     let signs = signs(pen.theme);
-    if pen.width() >= BESIDE {
+    // Beside each other only where nothing of either is cut: a help that ends in dots helps nobody.
+    let (left, right) = (columns(&keys), columns(&signs));
+    if pen.width() >= 2 + left + BETWEEN + right {
         let (width, height) = (pen.width(), pen.height());
-        column(&keys, scroll, &mut pen.part(2, 0, LEFT, height));
-        column(&signs, scroll, &mut pen.part(LEFT + 4, 0, width, height));
+        column(&keys, scroll, &mut pen.part(2, 0, left, height));
+        column(&signs, scroll, &mut pen.part(2 + left + BETWEEN, 0, width, height));
         return;
     }
     let mut lines = keys;
@@ -31,6 +31,12 @@ pub(super) fn draw(app: &App, scroll: usize, pen: &mut Pen<'_>) {
     lines.extend(signs);
     let width = pen.width();
     column(&lines, scroll, &mut pen.part(2, 0, width, u16::MAX));
+}
+
+/// Columns that the longest line takes.
+fn columns(lines: &[Vec<Ink<'_>>]) -> u16 {
+    let rest = |line: &Vec<Ink<'_>>| line.get(1..).map_or(0, super::pen::width);
+    KEYS + 1 + lines.iter().map(rest).max().unwrap_or(0)
 }
 
 fn column(lines: &[Vec<Ink<'_>>], scroll: usize, pen: &mut Pen<'_>) {

@@ -137,6 +137,15 @@ fn over() -> Vec<Frame> {
         palette.keys(":");
         frames.push((format!("{name}-palette"), COLOUR, palette));
     }
+    for (cols, rows) in [(120, 40), (200, 60)] {
+        let mut help = Console::answered("jobs", cols, rows);
+        help.keys("?");
+        frames.push((format!("help-{cols}x{rows}"), COLOUR, help));
+    }
+    let mut lost = answered("jobs");
+    lost.lose(17, 3);
+    lost.keys("?");
+    frames.push(("help-lost".to_owned(), COLOUR, lost));
     for (name, path, keys) in [
         ("jobs-confirm", "jobs", "X"),
         ("job-retry", SCREENS[3].1, "R"),
