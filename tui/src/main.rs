@@ -15,7 +15,7 @@ use tui::{source, term};
 #[derive(Debug, Parser)]
 #[command(name = "spool-tui", version, max_term_width = 100, after_help = AFTER)]
 struct Cli {
-    /// What to show first: recordings, recordings/<id>, jobs, jobs?state:retryable&queue:mux, jobs/<id>, queues, workers.
+    /// What to show first: recordings, recordings/ID, jobs, jobs?state:retryable&queue:mux, jobs/ID, queues, workers.
     #[arg(default_value = "recordings", value_parser = Place::parse)]
     path: Place,
     /// Allow changes from the start. Without it the console only looks, until `:arm`.
