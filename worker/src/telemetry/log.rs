@@ -5,12 +5,15 @@ use serde_json::{Map, Value};
 use std::fmt;
 use thiserror::Error;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The log's filter cannot be read.
 #[derive(Debug, Error)]
@@ -25,13 +28,22 @@ pub fn start_log(config: &Log) -> Result<(), FilterError> {
     let filter = EnvFilter::try_new(&config.filter).map_err(FilterError)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).try_init(),
+        LogFormat::Text => lines.finish().with(filter_fn(may_be_logged)).try_init(),
+        LogFormat::Json => {
+            lines.fmt_fields(JsonFields::new()).event_format(Flat).finish().with(filter_fn(may_be_logged)).try_init()
+        }
     };
     if started.is_err() {
         tracing::debug!("the log was started before");
     }
     Ok(())
+}
+
+/// Whether a span or an event may be written at all, whatever `log.filter` says.
+///
+/// The spans of sea-orm carry what they were called with, and for a connection that is its address with the password.
+pub fn may_be_logged(what: &Metadata<'_>) -> bool {
+    !(what.is_span() && what.target().starts_with("sea_orm"))
 }
 
 /// One object a line: time, level, target, message, then the fields of the spans from the outermost, then the event's.

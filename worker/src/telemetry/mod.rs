@@ -14,7 +14,7 @@ mod requests;
 mod working;
 
 pub use deliveries::DeliveryOutcome;
-pub use log::{FilterError, start_log};
+pub use log::{FilterError, may_be_logged, start_log};
 pub use requests::{OpenPut, SegmentOutcome};
 
 use crate::clock::Clock;

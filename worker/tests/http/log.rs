@@ -7,8 +7,12 @@ use reqwest::Method;
 use serde_json::json;
 use std::io;
 use std::sync::{Arc, Mutex};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use worker::auth::Scope;
+use worker::telemetry::may_be_logged;
 
 /// Everything that is logged in this process.
 #[derive(Clone, Default)]
@@ -45,7 +49,7 @@ async fn log_names_the_request_and_no_token() {
     let lines = Lines::default();
     let subscriber =
         tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).with_max_level(tracing::Level::TRACE);
-    subscriber.init();
+    subscriber.finish().with(filter_fn(may_be_logged)).init();
     let world = World::new().await;
     let made = world.begun().await;
     let playback = world.token(&made.id, Scope::Playback, 60);
@@ -69,16 +73,17 @@ async fn log_names_the_request_and_no_token() {
     })
     .await;
     let text = lines.text();
-    // The client of this test lives in the same process and may log what it sends.
+    // The client of this test lives in the same process and may log what it sends; mio calls its own numbers tokens.
     let ours: String = text
         .lines()
-        .filter(|line| !line.contains("reqwest") && !line.contains("hyper_util::client"))
+        .filter(|line| !["reqwest", "hyper_util::client", "token=Token("].iter().any(|theirs| line.contains(theirs)))
         .collect::<Vec<_>>()
         .join("\n");
     assert!(
         ours.contains("request answered") && ours.contains(&format!("http.path=\"/media/{}/result.mp4\"", made.id))
     );
-    for secret in [made.token.as_str(), &playback, &expired, SERVICE, "signing-key-of-a-test", "token="] {
+    for secret in [made.token.as_str(), &playback, &expired, SERVICE, "signing-key-of-a-test", "token=", "postgres://"]
+    {
         let leaks: Vec<_> = ours.lines().filter(|line| line.contains(secret)).collect();
         assert!(leaks.is_empty(), "{secret}: {leaks:#?}");
     }
