@@ -194,7 +194,16 @@ async fn a_long_recording_costs_its_segments_and_ships_its_runs() {
     world.run("DELETE FROM spool.segment WHERE track = 'audio' AND index % 5 = 0 AND index < 10000").await;
     world.run("DELETE FROM spool.segment WHERE track = 'video' AND index % 2 = 0").await;
     world.run("ANALYZE spool.segment, spool.listing").await;
-    let begun = rows_read(&world.pool).await;
+    // What the statements above have read may be counted only some time after they ended.
+    let mut begun = rows_read(&world.pool).await;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        let now = rows_read(&world.pool).await;
+        if now == begun {
+            break;
+        }
+        begun = now;
+    }
     let mut console = world.console();
     let view = view(console.value(What::Recording(RecordingId::parse("long").unwrap())).await);
     drop(console);
