@@ -43,7 +43,7 @@ pub(crate) async fn work(args: WorkArgs, config: Config) -> anyhow::Result<Exit>
     };
     let cx = Context::open(config).await?;
     let (stop, idle) = (on_signal(), CancellationToken::new());
-    let readiness = Readiness::default();
+    let readiness = Readiness::of_worker();
     // A process that drains is asked how it fares until nothing runs any more; its engine says that it is not ready.
     let health = serve::observe(&cx, readiness.clone(), idle.clone()).await?;
     let working = async {

@@ -32,9 +32,16 @@ const STORE_KEY: &str = ".spool-ready";
 pub struct Readiness {
     stopping: Arc<AtomicBool>,
     engine: Arc<OnceLock<queue::Engine>>,
+    /// Without its engine the process can do nothing.
+    works: bool,
 }
 
 impl Readiness {
+    /// Of a process that only works jobs: not ready before [`Readiness::depend_on`], however early it is asked.
+    pub fn of_worker() -> Readiness {
+        Readiness { works: true, ..Readiness::default() }
+    }
+
     /// From now on the process takes on no more work.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -50,7 +57,7 @@ impl Readiness {
     }
 
     fn has_lease(&self) -> bool {
-        self.engine.get().is_none_or(queue::Engine::has_lease)
+        self.engine.get().map_or(!self.works, queue::Engine::has_lease)
     }
 }
 
@@ -142,4 +149,16 @@ async fn readyz(State(health): State<Health>) -> Result<Response, Problem> {
 async fn metrics(State(health): State<Health>) -> Response {
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], health.metrics.text()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Readiness;
+
+    /// A probe that comes before the engine has registered: the process that only works can do nothing yet.
+    #[test]
+    fn a_worker_is_not_ready_before_its_engine_is_there() {
+        assert!(!Readiness::of_worker().has_lease());
+        assert!(Readiness::default().has_lease(), "whoever serves needs no engine");
+    }
 }
