@@ -298,7 +298,7 @@ fn listed(before: &World, now: &World) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::id::OwnerId;
-    use crate::mux::{Gap, GapCause, PlanObject, PlanSegment, PlanTrack, TrackFacts};
+    use crate::mux::{Fill, Gap, GapCause, PlanObject, PlanSegment, PlanTrack, TrackFacts};
     use crate::playlist::ListingKind;
 
     fn recording(state: State) -> Recording {
@@ -342,7 +342,7 @@ mod tests {
     fn ready() -> Recording {
         let mut ready = recording(State::Ready);
         let lost = Row { index: 2, state: segment::State::Lost, ..ready.rows[0].clone() };
-        let planned = PlanSegment { index: 1, size_bytes: 1, sha256: lost.sha256 };
+        let planned = PlanSegment { index: 1, size_bytes: 1, sha256: lost.sha256, shift: 0, salvaged: false };
         let init = PlanObject { size_bytes: 1, sha256: Sha256::of(b"1") };
         let gap = Gap { track: Track::Video, from_ms: 2, to_ms: 4, segments: vec![2], cause: GapCause::Lost };
         let track = TrackFacts { track: Track::Video, samples: 2, payload_bytes: 1, duration: 2000, timescale: 1000 };
@@ -365,7 +365,7 @@ mod tests {
             owner: OwnerId::parse("o").unwrap(),
             recording: ready.id.clone(),
             version: 1,
-            tracks: vec![PlanTrack { track: Track::Video, init, segments: vec![planned] }],
+            tracks: vec![PlanTrack { track: Track::Video, init, segments: vec![planned], fill: Fill::Hold }],
             gaps: vec![gap],
             repairs: vec![],
             tail_confirmed: true,

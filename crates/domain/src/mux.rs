@@ -8,9 +8,13 @@ use crate::segment::Track;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Layout written by this build. It changes whenever the same plan would give other bytes; a worker refuses a plan of
-/// a layout version it does not know.
-pub const LAYOUT_VERSION: u32 = 1;
+/// Layout written by this build. It changes whenever the same plan would give other bytes, or a plan says what builds
+/// before did not know; a worker refuses a plan of a layout version it does not know.
+pub const LAYOUT_VERSION: u32 = 2;
+
+/// Layouts that this build can still carry out. A plan of version 1 moves, fills and salvages nothing, and so gives the
+/// same bytes as ever.
+pub const LAYOUT_VERSIONS: std::ops::RangeInclusive<u32> = 1..=LAYOUT_VERSION;
 
 /// What is muxed, frozen and numbered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,27 @@ pub struct PlanTrack {
     pub init: PlanObject,
     /// Its media segments in the order of the timeline.
     pub segments: Vec<PlanSegment>,
+    /// What fills a stretch without samples.
+    #[serde(default, skip_serializing_if = "Fill::is_hold")]
+    pub fill: Fill,
+}
+
+/// What fills a stretch of a track without samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fill {
+    /// The sample before it lasts until the next one: a picture stands still, a sound pauses.
+    #[default]
+    Hold,
+    /// Silent frames of the track's own codec, as many as fit; the rest is held.
+    Silence,
+}
+
+impl Fill {
+    /// Nothing is filled in.
+    pub fn is_hold(&self) -> bool {
+        *self == Fill::Hold
+    }
 }
 
 /// The bytes of an initialization section.
@@ -69,6 +94,20 @@ pub struct PlanSegment {
     /// index then says whether the bytes are still those that were planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// What is added to its decode times, in units of the track's timescale: a clock that began anew, a pause that is cut.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shift: i64,
+    /// The object is damaged, and only the samples of its index are whole.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub salvaged: bool,
+}
+
+fn is_zero(shift: &i64) -> bool {
+    *shift == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Why a stretch of a track is missing.
@@ -83,6 +122,14 @@ pub enum GapCause {
     Damaged,
     /// Time stamps jump in one track and not in the other.
     Jump,
+    /// The end of the bytes is missing or damaged; the whole samples before it are kept.
+    Truncated,
+    /// The object is a copy of one before it.
+    Duplicate,
+    /// The clock of the recorder began anew, and nothing tells how much time went by.
+    Epoch,
+    /// The samples are all there, and cannot be decoded.
+    Corrupt,
 }
 
 impl fmt::Display for GapCause {
@@ -92,6 +139,10 @@ impl fmt::Display for GapCause {
             GapCause::Lost => "lost",
             GapCause::Damaged => "damaged",
             GapCause::Jump => "jump",
+            GapCause::Truncated => "truncated",
+            GapCause::Duplicate => "duplicate",
+            GapCause::Epoch => "epoch",
+            GapCause::Corrupt => "corrupt",
         })
     }
 }
@@ -125,8 +176,40 @@ pub struct Repair {
     pub track: Track,
     /// The segment.
     pub segment: u32,
+    /// What was done.
+    #[serde(default)]
+    pub kind: RepairKind,
     /// What was done, for a person.
     pub what: String,
+}
+
+/// What was put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepairKind {
+    /// Taken in although no manifest names it; what plans of layout 1 told is this or [`RepairKind::LeftOut`].
+    #[default]
+    Recovered,
+    /// Left out, because no manifest names it and a segment before it is missing.
+    LeftOut,
+    /// The sample before a stretch without samples lasts until the next one.
+    Hold,
+    /// A stretch without samples is filled with silent frames.
+    Silence,
+    /// The last sample before an overlap is shortened by it.
+    Shrink,
+    /// The whole samples of a damaged segment are kept.
+    Salvage,
+    /// A segment whose clock began anew follows on the one before it.
+    Rebase,
+    /// A copy of a segment is left out.
+    DropDuplicate,
+    /// Segments are brought into the order of their time stamps.
+    Sort,
+    /// A pause is cut out.
+    Cut,
+    /// Nothing was done: the segment is longer than a playlist says segments are.
+    Overlong,
 }
 
 /// One track of a result: expected from the plan, or read back from the stored bytes.

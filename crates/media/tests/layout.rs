@@ -191,7 +191,7 @@ fn virtual_track(kind: Track, timescale: u32, segments: u32, samples: u32, sampl
         (0..samples).for_each(|_| builder.sample(sample).unwrap());
         let (packed, summary) = builder.finish().unwrap();
         let (size_bytes, packed) = (summary.payload_bytes + 800, Bytes::from(packed));
-        SegmentInput { index: n + 1, size_bytes, sha256: None, packed }
+        SegmentInput { index: n + 1, size_bytes, sha256: None, packed, shift: 0, salvaged: false }
     };
     input.segments = (0..segments).map(segment).collect();
     input

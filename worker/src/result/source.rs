@@ -93,7 +93,7 @@ pub async fn lay_out(cx: &Context, plan: &Plan) -> Result<Layout, Error> {
     let mut tracks = Vec::new();
     for track in &plan.tracks {
         let init = init(&cx.store, &keys, track).await?;
-        tracks.push(TrackInput { init, segments: segments(cx, plan, track).await? });
+        tracks.push(TrackInput { init, segments: segments(cx, plan, track).await?, fill: track.fill });
     }
     // Hours of samples take some tens of milliseconds, in which the runtime has other things to do.
     let laid = tokio::task::spawn_blocking(move || Layout::new(tracks)).await.expect("laying out does not panic");
@@ -115,8 +115,8 @@ async fn segments(cx: &Context, plan: &Plan, planned: &PlanTrack) -> Result<Vec<
     let input = |segment: &domain::mux::PlanSegment| {
         let packed = indexes.get(&segment.index).cloned();
         let packed = packed.ok_or(Error::NoIndex { track, index: segment.index })?;
-        let (index, size_bytes) = (segment.index, segment.size_bytes);
-        Ok(SegmentInput { index, size_bytes, sha256: segment.sha256, packed: Bytes::from(packed) })
+        let domain::mux::PlanSegment { index, size_bytes, sha256, shift, salvaged } = *segment;
+        Ok(SegmentInput { index, size_bytes, sha256, packed: Bytes::from(packed), shift, salvaged })
     };
     planned.segments.iter().map(input).collect()
 }

@@ -222,6 +222,10 @@ fn sentence(gap: &Gap) -> String {
         GapCause::Lost => "lost before the store had it",
         GapCause::Damaged => "damaged",
         GapCause::Jump => "skips time",
+        GapCause::Truncated => "is cut off",
+        GapCause::Duplicate => "is a copy of one before it",
+        GapCause::Epoch => "begins its clock anew",
+        GapCause::Corrupt => "cannot be decoded",
     };
     let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
     format!("{what} {why} ({} s to {} s)", seconds(*from_ms), seconds(*to_ms))

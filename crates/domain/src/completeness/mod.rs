@@ -13,7 +13,7 @@ mod tests;
 
 use crate::bucket::Claims;
 use crate::id::{OwnerId, RecordingId};
-use crate::mux::{Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack, Repair};
+use crate::mux::{Fill, Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack, Repair, RepairKind};
 use crate::recording::Policy;
 use crate::segment::{INDEX_MAX, Row, Span, State, Track};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -272,7 +272,7 @@ fn plan(seen: &Seen, views: &[TrackView], gaps: Vec<Gap>) -> Plan {
     let track = |view: &TrackView| {
         let init = view.init.filter(|_| !view.present.is_empty())?;
         let segments = view.present.values().map(|(segment, _)| *segment).collect();
-        Some(PlanTrack { track: view.track, init, segments })
+        Some(PlanTrack { track: view.track, init, segments, fill: Fill::Hold })
     };
     Plan {
         layout_version: LAYOUT_VERSION,
@@ -323,7 +323,13 @@ fn view(seen: &Seen, track: Track) -> Option<TrackView> {
             (0, Err(_)) => view.awaits |= view.init_defect.is_none(),
             (_, Ok(row)) => match row.span {
                 Some(span) => {
-                    let segment = PlanSegment { index, size_bytes: row.size_bytes, sha256: row.sha256 };
+                    let segment = PlanSegment {
+                        index,
+                        size_bytes: row.size_bytes,
+                        sha256: row.sha256,
+                        shift: 0,
+                        salvaged: false,
+                    };
                     view.present.insert(index, (segment, span));
                 }
                 // Bytes without a place on the time axis are not a segment, whatever they are.
@@ -355,13 +361,18 @@ fn last_index(seen: &Seen, track: Track, rows: &BTreeMap<u32, &Row>, objects_las
 /// What is told of segments that no manifest names, for a person.
 fn unnamed(claims: &Claims, track: Track, rows: &BTreeMap<u32, &Row>, last: u32) -> Vec<Repair> {
     let tell = |row: &&Row| {
-        let what = match row.index {
+        let (kind, what) = match row.index {
             index if index == 0 || claims.names(track, index) => return None,
-            index if index > last => "left out: the manifest does not name it, and a segment before it is missing",
-            _ if row.state == State::Stored => "recovered: it is in the bucket and the manifest does not name it",
+            index if index > last => {
+                let what = "left out: the manifest does not name it, and a segment before it is missing";
+                (RepairKind::LeftOut, what)
+            }
+            _ if row.state == State::Stored => {
+                (RepairKind::Recovered, "recovered: it is in the bucket and the manifest does not name it")
+            }
             _ => return None,
         };
-        Some(Repair { track, segment: row.index, what: what.to_owned() })
+        Some(Repair { track, segment: row.index, kind, what: what.to_owned() })
     };
     rows.values().filter_map(tell).collect()
 }

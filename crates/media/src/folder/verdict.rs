@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta};
 use domain::completeness::{self, Completeness, Declaration, Last, Limits, Object, Seen};
 use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::manifest::{LEGACY_DURATION_US, Manifest};
-use domain::mux::Gap;
+use domain::mux::{Fill, Gap};
 use domain::segment::{Row, Span, State, Track};
 use std::collections::BTreeMap;
 
@@ -39,9 +39,10 @@ pub(super) fn judge(found: Found, options: &Options) -> Result<Verdict, Failure>
         let init = track.init?;
         let segments = track.segments.into_iter().filter_map(|(index, segment)| {
             let media = segment.media.ok()?;
-            Some(SegmentInput { index, size_bytes: segment.size_bytes, sha256: None, packed: Bytes::from(media.index) })
+            let (size_bytes, packed) = (segment.size_bytes, Bytes::from(media.index));
+            Some(SegmentInput { index, size_bytes, sha256: None, packed, shift: 0, salvaged: false })
         });
-        Some(TrackInput { init, segments: segments.collect() })
+        Some(TrackInput { init, segments: segments.collect(), fill: Fill::Hold })
     });
     Ok(Verdict { tracks: tracks.collect(), gaps })
 }

@@ -20,7 +20,7 @@ use crate::index::{Damaged, IndexReader};
 use crate::init::Init;
 use bytes::Bytes;
 use domain::id::Sha256;
-use domain::mux::{ResultFacts, TrackFacts};
+use domain::mux::{Fill, ResultFacts, TrackFacts};
 use domain::retry::{Classify, Fault};
 use domain::segment::Track;
 use header::HeaderSize;
@@ -39,6 +39,10 @@ pub struct SegmentInput {
     pub sha256: Option<Sha256>,
     /// Its packed sample index.
     pub packed: Bytes,
+    /// What is added to its decode times, in units of the track's timescale.
+    pub shift: i64,
+    /// The object is damaged, and only the samples of its index are whole.
+    pub salvaged: bool,
 }
 
 /// One track of a result.
@@ -48,6 +52,8 @@ pub struct TrackInput {
     pub init: Init,
     /// Its segments, in the order of the timeline.
     pub segments: Vec<SegmentInput>,
+    /// What fills a stretch without samples.
+    pub fill: Fill,
 }
 
 /// Why tracks cannot be laid out.

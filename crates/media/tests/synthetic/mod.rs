@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use domain::id::Sha256;
+use domain::mux::Fill;
 use domain::segment::Track;
 use media::index::{Builder, Sample};
 use media::init::Init;
@@ -73,10 +74,17 @@ impl MadeTrack {
             }
             let (packed, _) = builder.finish().unwrap();
             let (size_bytes, sha256) = (object.len() as u64, Some(Sha256::of(&object)));
-            segments.push(SegmentInput { index: n as u32 + 1, size_bytes, sha256, packed: Bytes::from(packed) });
+            segments.push(SegmentInput {
+                index: n as u32 + 1,
+                size_bytes,
+                sha256,
+                packed: Bytes::from(packed),
+                shift: 0,
+                salvaged: false,
+            });
             objects.push(Bytes::from(object));
         }
-        (TrackInput { init, segments }, objects)
+        (TrackInput { init, segments, fill: Fill::Hold }, objects)
     }
 
     /// All samples with their decode times, in order.
