@@ -1,0 +1,98 @@
+//! Streams a result into the store, tells how far it is, and lets it appear only while it is still wanted.
+
+use crate::context::Context;
+use crate::db::recordings;
+use crate::jobs::obsolete;
+use crate::result::{Sink, Source};
+use domain::job::Mux;
+use domain::recording::State;
+use domain::retry::Fault;
+use media::layout::Layout;
+use media::mux::{Guard, Hashing, MuxReport, Options};
+use queue::{JobCtx, JobError, Outcome, Progress};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Most parts of one object that a server takes, less some room.
+const PARTS_MAX: u64 = 9_000;
+
+/// How far ahead of the writer each segment of the setting `mux.read_ahead` counts: a segment of two seconds at 8 Mbit/s.
+const READ_AHEAD_BYTES: u64 = 2 << 20;
+
+/// Time between two reports of progress.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// Writes the result in one pass. Before the object appears, the attempt makes sure that it is still wanted and still the
+/// one that works on it; the inner error is how it ends when it is not.
+pub(super) async fn write(
+    cx: &Context,
+    ctx: &JobCtx,
+    job: &Mux,
+    layout: &Layout,
+    source: &Source,
+    key: &str,
+) -> Result<Result<MuxReport, Outcome>, JobError> {
+    let settings = &cx.config.mux;
+    let hashing = if settings.hash { Hashing::Sha256 } else { Hashing::Off };
+    let unread = layout.chunks().iter().any(|chunk| layout.segment(chunk).sha256.is_none());
+    let guard = match settings.hash {
+        // What another uploader wrote is held to its index: a digest would have to be made of all its bytes.
+        _ if unread => Guard::Samples,
+        true => Guard::Digest,
+        false => Guard::Size,
+    };
+    let read_ahead_bytes = u64::from(settings.read_ahead) * READ_AHEAD_BYTES;
+    let total_bytes = layout.size_bytes();
+    let part_bytes = settings.part_size.0.max(total_bytes.div_ceil(PARTS_MAX));
+    let part_bytes = usize::try_from(part_bytes).unwrap_or(usize::MAX);
+    let mut sink = Sink::begin(&cx.store, key, part_bytes).await?;
+    let done_bytes = AtomicU64::new(0);
+    let note = |progress: media::mux::Progress| done_bytes.store(progress.done_bytes, Ordering::Relaxed);
+    let options = Options { read_ahead_bytes, hashing, guard };
+    let written = tokio::select! {
+        written = media::mux::write(layout, source, &mut sink, &options, note) => written,
+        () = tell(ctx, &done_bytes, total_bytes) => unreachable!("progress is told until the result is written"),
+    };
+    let report = written.map_err(|error| once_more(ctx, error))?;
+    let wanted = recordings::get(&cx.db, &job.recording).await?;
+    let wanted = wanted.is_some_and(|now| now.state == State::Finalizing && now.plan_version == job.version);
+    if !wanted {
+        return Ok(Err(obsolete()));
+    }
+    if !ctx.is_mine().await? {
+        return Err(JobError::new(Fault::Cancelled, "lost", "the job was taken from this attempt"));
+    }
+    sink.close().await?;
+    Ok(Ok(report))
+}
+
+/// A segment that changed under the mux may have been caught between two writes of the same bytes: once, it is looked at
+/// again.
+fn once_more(ctx: &JobCtx, error: media::mux::ErrorOf<Source, Sink>) -> JobError {
+    match error {
+        media::mux::Error::SourceChanged { .. } if ctx.attempt() == 1 => {
+            JobError::new(Fault::Transient, "source-changed", error)
+        }
+        error => error.into(),
+    }
+}
+
+/// Says how far it is until it is dropped.
+async fn tell(ctx: &JobCtx, done_bytes: &AtomicU64, total_bytes: u64) {
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let done = done_bytes.load(Ordering::Relaxed);
+        let share = done as f64 / total_bytes.max(1) as f64;
+        let left_s = (done > 0).then(|| (begun.elapsed().as_secs_f64() * (1.0 / share - 1.0)).ceil() as i32);
+        let progress = Progress {
+            pct: Some((share * 100.0) as f32),
+            done: i64::try_from(done).ok(),
+            total: i64::try_from(total_bytes).ok(),
+            unit: Some("bytes".to_owned()),
+            stage: Some("write".to_owned()),
+            eta_s: left_s,
+        };
+        ctx.progress(progress).await;
+    }
+}
