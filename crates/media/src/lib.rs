@@ -4,6 +4,7 @@
 
 pub mod boxes;
 pub mod defect;
+#[cfg(feature = "ff")]
 pub mod ff;
 pub mod files;
 pub mod folder;

@@ -61,7 +61,7 @@ fn dependencies(source: &Source) -> Vec<Dependency> {
 }
 
 fn folder(source: &Source) -> Option<&str> {
-    source.path.strip_suffix("/Cargo.toml").filter(|folder| !folder.starts_with("bench"))
+    source.path.strip_suffix("/Cargo.toml").filter(|folder| !folder.starts_with("bench") && *folder != "fuzz")
 }
 
 /// Every import between our crates is on the list.
