@@ -51,7 +51,9 @@ impl Source {
 
     /// The whole file is for tests.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || ["bench/", "fuzz/"].iter().any(|folder| self.path.starts_with(folder))
+        self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
+            || ["bench/", "fuzz/"].iter().any(|folder| self.path.starts_with(folder))
     }
 
     /// A finding at a byte offset.
