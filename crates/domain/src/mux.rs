@@ -16,6 +16,10 @@ pub const LAYOUT_VERSION: u32 = 2;
 /// same bytes as ever.
 pub const LAYOUT_VERSIONS: std::ops::RangeInclusive<u32> = 1..=LAYOUT_VERSION;
 
+/// A stretch without samples up to this long is rounding, priming or a late frame (milliseconds): the sample before it
+/// lasts until the next one, nothing is filled in and nothing is told. What is longer is in the plan.
+pub const STRETCH_MS: u64 = 100;
+
 /// What is muxed, frozen and numbered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +65,7 @@ pub enum Fill {
     /// The sample before it lasts until the next one: a picture stands still, a sound pauses.
     #[default]
     Hold,
-    /// Silent frames of the track's own codec, as many as fit; the rest is held.
+    /// Stretches longer than [`STRETCH_MS`] have silent frames of the track's own codec, as many as fit; the rest is held.
     Silence,
 }
 

@@ -162,6 +162,49 @@ impl Span {
     }
 }
 
+/// What the sample index of a media segment amounts to. Times are in units of its track's timescale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Units per second.
+    pub timescale: u32,
+    /// Decode time of the first sample (`tfdt`, ISO/IEC 14496-12 8.8.12).
+    pub start: u64,
+    /// First unit after the last sample, by decode time.
+    pub end: u64,
+    /// When its first sample is presented: composition time less the `media_time` of the edit list. Negative for priming.
+    pub presented_from: i64,
+    /// First unit after the last presentation.
+    pub presented_to: i64,
+    /// How long its last sample lasts: an overlap below that only shrinks it.
+    pub last_duration: u32,
+    /// Number of samples; at least 1.
+    pub samples: u32,
+    /// Decoding can begin at its first sample.
+    pub starts_with_sync: bool,
+    /// Digest of the sample index itself: two segments without it in common are not copies of one another.
+    pub index_sha256: Sha256,
+}
+
+impl Shape {
+    /// What is known of a segment of which nobody has read the samples: they are taken to be one, presented when decoded.
+    pub fn of_span(span: Span) -> Shape {
+        let signed = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
+        let duration = u32::try_from(span.duration).unwrap_or(u32::MAX);
+        let place = [span.start.to_be_bytes(), span.duration.to_be_bytes()].concat();
+        Shape {
+            timescale: span.timescale,
+            start: span.start,
+            end: span.end(),
+            presented_from: signed(span.start),
+            presented_to: signed(span.end()),
+            last_duration: duration,
+            samples: 1,
+            starts_with_sync: true,
+            index_sha256: Sha256::of(&place),
+        }
+    }
+}
+
 /// Milliseconds of `units` at `timescale` units per second, rounded down; 0 for a timescale of 0.
 pub fn to_ms(units: u64, timescale: u32) -> u64 {
     if timescale == 0 {

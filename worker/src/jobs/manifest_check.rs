@@ -23,6 +23,7 @@ use queue::enqueue::Enqueue;
 use queue::{JobCtx, JobError, Outcome};
 use sea_orm::DatabaseTransaction;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest time between two looks at what is awaited: a store may show an object late, and nobody tells.
@@ -223,6 +224,9 @@ async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -
         version: recording.plan_version,
         declared: recording.declared.clone(),
         claimed: foreign.claims,
+        shapes: BTreeMap::new(),
+        silent_frame: None,
+        pauses: completeness::Pauses::Auto,
         rows: rows.into_iter().map(|segment| segment.row).collect(),
         objects,
         signalled_at: ended_at,

@@ -15,7 +15,7 @@ use crate::bucket::Claims;
 use crate::id::{OwnerId, RecordingId};
 use crate::mux::{Fill, Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack, Repair, RepairKind};
 use crate::recording::Policy;
-use crate::segment::{INDEX_MAX, Row, Span, State, Track};
+use crate::segment::{INDEX_MAX, Row, Shape, Span, State, Track};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,6 +80,19 @@ impl Default for Limits {
     }
 }
 
+/// What becomes of a pause: a stretch in which no track has samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pauses {
+    /// Cut where the recorder said that it paused, else kept. Nothing keeps what recorders said, so all are kept.
+    #[default]
+    Auto,
+    /// The last picture stands, and the sound is silent.
+    Keep,
+    /// The timeline goes on as if there had been none.
+    Cut,
+}
+
 /// Everything the verdict depends on.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -100,6 +113,12 @@ pub struct Seen {
     pub claimed: Option<Claims>,
     /// Every acknowledged segment and initialization section.
     pub rows: Vec<Row>,
+    /// What the sample indexes of stored segments amount to. One without is judged by the span of its row.
+    pub shapes: BTreeMap<(Track, u32), Shape>,
+    /// Length of a silent frame of the sound's codec, in units of its timescale; `None` when there is no silent frame.
+    pub silent_frame: Option<u32>,
+    /// What becomes of pauses.
+    pub pauses: Pauses,
     /// What the store has.
     pub objects: Vec<Object>,
     /// When the end came, by signal or by silence.
@@ -161,6 +180,31 @@ pub enum Broken {
         /// What is wrong with it.
         defect: String,
     },
+    /// Time stamps go back, and neither a copy, nor another order, nor a clock that began anew explains it.
+    #[error(
+        "the time stamps of {track} segment {segment} go back by {overlap_ms} ms, and no order of the segments mends it"
+    )]
+    TfdtBack {
+        /// The track.
+        track: Track,
+        /// The first segment that lies before the end of those before it.
+        segment: u32,
+        /// How far it goes back, in milliseconds.
+        overlap_ms: u64,
+    },
+    /// A picture or a sound would have to stand for longer than one sample can say.
+    #[error(
+        "nothing is there for {length_ms} ms before {track} segment {segment}, longer than one sample can be held; \
+         cutting pauses (mux.pauses) would leave it out"
+    )]
+    GapTooLong {
+        /// The track.
+        track: Track,
+        /// The segment behind the stretch.
+        segment: u32,
+        /// How long the stretch is, in milliseconds.
+        length_ms: u64,
+    },
     /// More is missing than the setting allows.
     #[error("{percent} % of the recording is missing, more than the {limit_percent} % allowed: {gaps}")]
     TooManyGaps {
@@ -186,6 +230,8 @@ impl Broken {
             Broken::NothingUploaded => "nothing-uploaded",
             Broken::MissingInit { .. } => "missing-init",
             Broken::DamagedInit { .. } => "damaged-init",
+            Broken::TfdtBack { .. } => "tfdt-back",
+            Broken::GapTooLong { .. } => "gap-too-long",
             Broken::TooManyGaps { .. } => "too-many-gaps",
             Broken::GapsUnderPolicyFail { .. } => "gaps-under-policy-fail",
         }

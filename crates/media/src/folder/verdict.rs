@@ -91,6 +91,9 @@ fn seen(
         version: 1,
         declared,
         claimed: None,
+        shapes: BTreeMap::new(),
+        silent_frame: None,
+        pauses: completeness::Pauses::Auto,
         rows,
         objects,
         // Nothing will come any more: every deadline has passed.
