@@ -14,4 +14,7 @@ pub mod layout;
 mod moof;
 pub mod mux;
 pub mod readback;
+pub mod salvage;
+pub mod sampling;
+pub mod silence;
 pub mod walk;

@@ -5,6 +5,7 @@
 use super::Failure;
 use crate::defect::Defect;
 use crate::init::{INIT_BYTES_MAX, Init};
+use crate::salvage::Salvager;
 use crate::walk::{Accepted, Limits, Media, Walker};
 use domain::manifest::Manifest;
 use domain::retry::Classify as _;
@@ -12,6 +13,7 @@ use domain::segment::{Name, Track};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// The head of an ordinary segment is read at once.
@@ -39,6 +41,8 @@ pub(super) struct FoundTrack {
 pub(super) struct FoundSegment {
     pub(super) size_bytes: u64,
     pub(super) media: Result<Media, Defect>,
+    /// The whole samples of a damaged one.
+    pub(super) salvaged: Option<Media>,
 }
 
 pub(super) fn scan(folder: &Path, manifest: Option<&Path>) -> Result<Found, Failure> {
@@ -92,9 +96,8 @@ fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure
     let mut segments = BTreeMap::new();
     for (index, size_bytes) in sizes {
         let path = folder.join(Name::Media(index).to_string());
-        let media = read_heads(&path, &init, size_bytes);
-        let media = media.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?;
-        segments.insert(index, FoundSegment { size_bytes, media });
+        let found = read_segment(&path, &init, size_bytes);
+        segments.insert(index, found.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?);
     }
     Ok(Some(FoundTrack { init: Some(init), init_bytes, segments }))
 }
@@ -108,9 +111,27 @@ fn read_init(folder: &Path, track: Track) -> Result<Init, Failure> {
     Init::parse(track, &bytes).map_err(|defect| Failure::of(&defect).about(&what))
 }
 
-/// Reads what the walk needs and passes over the media data.
-fn read_heads(path: &Path, init: &Init, size_bytes: u64) -> io::Result<Result<Media, Defect>> {
+fn read_segment(path: &Path, init: &Init, size_bytes: u64) -> io::Result<FoundSegment> {
     let mut file = File::open(path)?;
+    let media = read_heads(&mut file, init, size_bytes)?;
+    let salvaged = match &media {
+        Ok(_) => None,
+        Err(defect) => salvage(&file, Salvager::of(init, size_bytes, defect))?,
+    };
+    Ok(FoundSegment { size_bytes, media, salvaged })
+}
+
+fn salvage(file: &File, mut salvager: Salvager) -> io::Result<Option<Media>> {
+    while let Some(wanted) = salvager.wants() {
+        let mut bytes = vec![0; usize::try_from(wanted.end - wanted.start).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, wanted.start)?;
+        salvager.push(&bytes);
+    }
+    Ok(salvager.finish())
+}
+
+/// Reads what the walk needs and passes over the media data.
+fn read_heads(file: &mut File, init: &Init, size_bytes: u64) -> io::Result<Result<Media, Defect>> {
     let mut walker = Walker::media(init, Limits::NONE);
     let mut head = [0; HEAD_BYTES];
     loop {
