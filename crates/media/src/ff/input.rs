@@ -85,8 +85,10 @@ impl Input {
     /// Leaves the packets of every other stream unread: where each range is a request, sound that nobody decodes costs as
     /// many as the picture.
     pub(super) fn read_only(&mut self, wanted: usize) {
-        for mut stream in self.context.streams_mut().filter(|stream| stream.index() != wanted) {
-            leave_unread(&mut stream);
+        for mut stream in self.context.streams_mut() {
+            let discard =
+                if stream.index() == wanted { AVDiscard::AVDISCARD_DEFAULT } else { AVDiscard::AVDISCARD_ALL };
+            set_discard(&mut stream, discard);
         }
     }
 
@@ -97,10 +99,10 @@ impl Input {
 }
 
 #[allow(unsafe_code)]
-fn leave_unread(stream: &mut StreamMut<'_>) {
+fn set_discard(stream: &mut StreamMut<'_>, discard: AVDiscard) {
     // SAFETY: the pointer is that of a live AVStream of the context that `stream` borrows alone, and `discard` is a plain
     // field that the caller of a demuxer may set between two reads; the safe API has a getter only.
-    unsafe { (*stream.as_mut_ptr()).discard = AVDiscard::AVDISCARD_ALL };
+    unsafe { (*stream.as_mut_ptr()).discard = discard };
 }
 
 /// A time base as units per second, when it is that of a track: one over an integer.

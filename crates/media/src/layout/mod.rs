@@ -9,11 +9,13 @@
 
 mod chunk;
 mod header;
+mod places;
 mod table;
 mod timeline;
 
 pub use chunk::Chunk;
 pub use header::HeaderPieces;
+pub use places::SegmentPlace;
 pub use timeline::{Jump, MOVIE_TIMESCALE, TrackTimes};
 
 use crate::index::{Damaged, IndexReader};

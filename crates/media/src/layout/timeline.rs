@@ -82,6 +82,11 @@ impl Timeline {
         i64::from(self.offset_min) + i64::from(bias) < 0
     }
 
+    /// Decode time of the first sample.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Sum of the durations in the result.
     pub(super) fn duration(&self) -> u64 {
         self.end - self.first
