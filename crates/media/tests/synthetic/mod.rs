@@ -3,10 +3,13 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, reason = "a recording that cannot be made ends the test")]
 
+pub(crate) mod init;
+
 use bytes::Bytes;
 use domain::id::Sha256;
 use domain::mux::Fill;
 use domain::segment::Track;
+use init::{Codec, avc1, mp4a};
 use media::index::{Builder, Sample};
 use media::init::Init;
 use media::layout::{Layout, SegmentInput, TrackInput};
@@ -14,7 +17,6 @@ use media::mux::{ResultSink, SegmentReader, SegmentRef};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::io;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -42,16 +44,10 @@ pub(crate) struct MadeTrack {
 }
 
 static INITS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    let video = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10", "-c:v", "libx264", "-pix_fmt", "yuv420p"];
-    let audio = ["-f", "lavfi", "-i", "sine=sample_rate=48000", "-c:a", "aac", "-ac", "2"];
-    [&video[..], &audio[..]].map(|encode| {
-        let folder = tempfile::tempdir().unwrap();
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args(["-v", "error", "-nostdin", "-bitexact"]).args(encode).args(["-t", "0.5", "-f", "dash"]);
-        ffmpeg.args(["-init_seg_name", "init.mp4", "manifest.mpd"]).current_dir(folder.path());
-        assert!(ffmpeg.status().unwrap().success());
-        std::fs::read(folder.path().join("init.mp4")).unwrap()
-    })
+    // AAC-LC, 48 kHz, stereo.
+    let (picture, sound) = (avc1(), mp4a(2, 48_000, &[0x11, 0x90]));
+    let init = |track, entry: &[u8]| Codec { track, timescale: 48_000, entry, media_time: Some(1024) }.init();
+    [init(Track::Video, &picture), init(Track::Audio, &sound)]
 });
 
 impl MadeTrack {

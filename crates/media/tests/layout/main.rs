@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a result that cannot be read ends the test")]
 
+#[path = "../synthetic/mod.rs"]
 mod synthetic;
+
+mod pinned;
+mod silence;
 
 use bytes::Bytes;
 use domain::mux::verify;
