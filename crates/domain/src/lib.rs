@@ -8,6 +8,7 @@
 pub mod bucket;
 pub mod clean;
 pub mod completeness;
+pub mod corrupt;
 pub mod filter;
 pub mod id;
 pub mod invariant;

@@ -3,6 +3,7 @@
 use super::tests::{at, find, lose, row, whole, words};
 use super::*;
 use crate::manifest::{Claim, Entry, Manifest};
+use crate::mux::GapCause;
 
 /// Claims of one manifest.
 fn claims(video: &[i64], audio: &[i64]) -> Claims {

@@ -5,22 +5,30 @@
 //! without deadline, and the deadline counts only what never came. Every index that was declared or acknowledged ends up
 //! in the plan or in its gaps.
 
+mod axis;
 #[cfg(test)]
 mod foreign;
 mod gaps;
+mod pauses;
+mod place;
+mod repairs;
+mod strip;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use crate::bucket::Claims;
 use crate::id::{OwnerId, RecordingId};
-use crate::mux::{Fill, Gap, GapCause, LAYOUT_VERSION, Plan, PlanObject, PlanSegment, PlanTrack, Repair, RepairKind};
+use crate::mux::{Fill, Gap, LAYOUT_VERSION, Plan, PlanTrack, Repair, RepairKind};
 use crate::recording::Policy;
-use crate::segment::{INDEX_MAX, Row, Shape, Span, State, Track};
+use crate::segment::{INDEX_MAX, Row, Shape, State, Track};
 use chrono::{DateTime, TimeDelta, Utc};
+use place::Lane;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use thiserror::Error;
+use view::{TrackView, view};
 
 pub use gaps::describe;
 
@@ -238,26 +246,6 @@ impl Broken {
     }
 }
 
-/// One track as rows, declaration and store tell it together.
-struct TrackView {
-    track: Track,
-    /// The initialization section, when the store has it.
-    init: Option<PlanObject>,
-    /// Segments that the store has, ascending.
-    present: BTreeMap<u32, (PlanSegment, Span)>,
-    /// Indexes from 1 to the last one that are not there, and why. Those of cause [`GapCause::Lost`] by their row will
-    /// never come.
-    absent: BTreeMap<u32, GapCause>,
-    /// Something of the track may still come.
-    awaits: bool,
-    /// The store has media of the track.
-    has_media: bool,
-    /// What is wrong with the initialization section that is there.
-    init_defect: Option<String>,
-    /// What was taken in although no manifest names it, and what was left out for that reason.
-    repairs: Vec<Repair>,
-}
-
 /// Decides whether the recording can be muxed. Pure: the same facts give the same plan.
 pub fn check(seen: &Seen) -> Completeness {
     if seen.rows.iter().any(|row| row.state == State::Received) {
@@ -290,149 +278,62 @@ pub fn check(seen: &Seen) -> Completeness {
     judge(seen, &views)
 }
 
-/// What is missing is missing for good: does the recording finish?
+/// What is missing is missing for good, and what is there has its place: does the recording finish?
 fn judge(seen: &Seen, views: &[TrackView]) -> Completeness {
-    let gaps = gaps::find(views, seen.declared.as_ref());
-    if gaps.is_empty() {
-        return Completeness::Complete(plan(seen, views, gaps));
+    let axis = place::axis(views);
+    let mut lanes = match place::place(views, &axis) {
+        Ok(lanes) => lanes,
+        Err(broken) => return Completeness::Broken(broken),
+    };
+    let mut repairs = Vec::new();
+    if seen.pauses == Pauses::Cut {
+        let strips = strip::strips(views, &lanes, &axis);
+        repairs = pauses::cut(&mut lanes, &strips, &axis);
     }
-    if seen.accept_gaps {
-        return Completeness::Incomplete(plan(seen, views, gaps));
+    if let Some(broken) = lanes.iter().find_map(|lane| place::too_long(lane, &axis)) {
+        return Completeness::Broken(broken);
     }
-    if seen.policy == Policy::Fail {
-        return Completeness::Broken(Broken::GapsUnderPolicyFail { gaps: describe(&gaps) });
+    let strips = strip::strips(views, &lanes, &axis);
+    let gaps = gaps::find(&strips, seen.declared.as_ref());
+    if !gaps.is_empty() && !seen.accept_gaps {
+        if seen.policy == Policy::Fail {
+            return Completeness::Broken(Broken::GapsUnderPolicyFail { gaps: describe(&gaps) });
+        }
+        let share = gaps::share(&strips, &gaps);
+        if share > seen.limits.max_gap_ratio {
+            let percent = |share: f64| (share * 100.0).round() as u32;
+            return Completeness::Broken(Broken::TooManyGaps {
+                percent: percent(share),
+                limit_percent: percent(seen.limits.max_gap_ratio),
+                gaps: describe(&gaps),
+            });
+        }
     }
-    let share = gaps::share(views, &gaps);
-    if share > seen.limits.max_gap_ratio {
-        let percent = |share: f64| (share * 100.0).round() as u32;
-        return Completeness::Broken(Broken::TooManyGaps {
-            percent: percent(share),
-            limit_percent: percent(seen.limits.max_gap_ratio),
-            gaps: describe(&gaps),
-        });
-    }
-    Completeness::Incomplete(plan(seen, views, gaps))
+    repairs.extend(views.iter().flat_map(|view| view.repairs.clone()));
+    repairs.extend(repairs::find(seen, &lanes, &strips, &axis));
+    // Video before audio; of a track in the order in which they were found.
+    repairs.sort_by_key(|repair| repair.track);
+    let complete = gaps.is_empty();
+    let plan = plan(seen, views, lanes, gaps, repairs);
+    if complete { Completeness::Complete(plan) } else { Completeness::Incomplete(plan) }
 }
 
-fn plan(seen: &Seen, views: &[TrackView], gaps: Vec<Gap>) -> Plan {
-    let track = |view: &TrackView| {
-        let init = view.init.filter(|_| !view.present.is_empty())?;
-        let segments = view.present.values().map(|(segment, _)| *segment).collect();
-        Some(PlanTrack { track: view.track, init, segments, fill: Fill::Hold })
+fn plan(seen: &Seen, views: &[TrackView], lanes: Vec<Lane>, gaps: Vec<Gap>, repairs: Vec<Repair>) -> Plan {
+    let track = |lane: Lane| {
+        let init = views.iter().find(|view| view.track == lane.track).and_then(|view| view.init)?;
+        let is_silence = |repair: &Repair| repair.track == lane.track && repair.kind == RepairKind::Silence;
+        let fill = if repairs.iter().any(is_silence) { Fill::Silence } else { Fill::Hold };
+        let segments = lane.pieces.into_iter().map(|piece| piece.present.segment).collect();
+        Some(PlanTrack { track: lane.track, init, segments, fill })
     };
     Plan {
         layout_version: LAYOUT_VERSION,
         owner: seen.owner.clone(),
         recording: seen.recording.clone(),
         version: seen.version,
-        tracks: views.iter().filter_map(track).collect(),
+        tracks: lanes.into_iter().filter_map(track).collect(),
         gaps,
-        repairs: views.iter().flat_map(|view| view.repairs.clone()).collect(),
+        repairs,
         tail_confirmed: seen.declared.is_some(),
-    }
-}
-
-/// `None` when the recording has no such track: nothing of it was declared and no media segment of it ever came.
-fn view(seen: &Seen, track: Track) -> Option<TrackView> {
-    let rows: BTreeMap<u32, &Row> =
-        seen.rows.iter().filter(|row| row.track == track).map(|row| (row.index, row)).collect();
-    let objects = || seen.objects.iter().filter(|object| object.track == track && object.index > 0);
-    let last = last_index(seen, track, &rows, objects().map(|object| object.index).max().unwrap_or(0));
-    if last == 0 {
-        return None;
-    }
-    let sizes: BTreeMap<u32, u64> = seen
-        .objects
-        .iter()
-        .filter(|object| object.track == track)
-        .map(|object| (object.index, object.size_bytes))
-        .collect();
-    let mut view = TrackView {
-        track,
-        init: None,
-        present: BTreeMap::new(),
-        absent: BTreeMap::new(),
-        awaits: false,
-        has_media: objects().next().is_some(),
-        init_defect: rows.get(&0).and_then(|row| row.defect.clone()),
-        repairs: seen.claimed.as_ref().map_or_else(Vec::new, |claims| unnamed(claims, track, &rows, last)),
-    };
-    for index in 0..=last {
-        let found = match rows.get(&index) {
-            None => Err((GapCause::Missing, true)),
-            Some(row) => in_store(row, sizes.get(&index).copied()),
-        };
-        match (index, found) {
-            (0, Ok(row)) => {
-                view.init = row.sha256.map(|sha256| PlanObject { size_bytes: row.size_bytes, sha256 });
-            }
-            (0, Err(_)) => view.awaits |= view.init_defect.is_none(),
-            (_, Ok(row)) => match row.span {
-                Some(span) => {
-                    let segment = PlanSegment {
-                        index,
-                        size_bytes: row.size_bytes,
-                        sha256: row.sha256,
-                        shift: 0,
-                        salvaged: false,
-                    };
-                    view.present.insert(index, (segment, span));
-                }
-                // Bytes without a place on the time axis are not a segment, whatever they are.
-                None => drop(view.absent.insert(index, GapCause::Damaged)),
-            },
-            (_, Err((cause, may_come))) => {
-                view.absent.insert(index, cause);
-                view.awaits |= may_come;
-            }
-        }
-    }
-    Some(view)
-}
-
-/// The last index of a track. Where another uploader's manifest names segments, it ends with them and with what follows on
-/// without a hole: what lies further behind may be left from an earlier try. Objects count by themselves only while
-/// nothing of them can be read, because the initialization section has not come.
-fn last_index(seen: &Seen, track: Track, rows: &BTreeMap<u32, &Row>, objects_last: u32) -> u32 {
-    let declared = seen.declared.as_ref().map_or(0, |declared| declared.last_index(track));
-    let claimed = seen.claimed.as_ref().map_or(0, |claims| claims.last_index(track));
-    let unreadable = if rows.contains_key(&0) { 0 } else { objects_last };
-    let known = declared.max(claimed).max(unreadable);
-    if claimed == 0 {
-        return rows.keys().next_back().copied().unwrap_or(0).max(known);
-    }
-    (known..).find(|index| !rows.contains_key(&(index + 1))).unwrap_or(known)
-}
-
-/// What is told of segments that no manifest names, for a person.
-fn unnamed(claims: &Claims, track: Track, rows: &BTreeMap<u32, &Row>, last: u32) -> Vec<Repair> {
-    let tell = |row: &&Row| {
-        let (kind, what) = match row.index {
-            index if index == 0 || claims.names(track, index) => return None,
-            index if index > last => {
-                let what = "left out: the manifest does not name it, and a segment before it is missing";
-                (RepairKind::LeftOut, what)
-            }
-            _ if row.state == State::Stored => {
-                (RepairKind::Recovered, "recovered: it is in the bucket and the manifest does not name it")
-            }
-            _ => return None,
-        };
-        Some(Repair { track, segment: row.index, kind, what: what.to_owned() })
-    };
-    rows.values().filter_map(tell).collect()
-}
-
-/// The row if its bytes are in the store, else why not and whether they may still come. A listing may lag behind a
-/// write, so an object that is not shown is waited for like a segment that never came.
-fn in_store(row: &Row, size_bytes: Option<u64>) -> Result<&Row, (GapCause, bool)> {
-    match (row.state, size_bytes) {
-        (State::Stored, Some(size)) if size == row.size_bytes => Ok(row),
-        (State::Stored, Some(_)) => Err((GapCause::Damaged, true)),
-        (State::Stored | State::Received, None) => Err((GapCause::Lost, true)),
-        (State::Received, Some(_)) => Err((GapCause::Missing, true)),
-        // An object without bytes may be one that is being written.
-        (State::Lost, _) if row.defect.is_some() => Err((GapCause::Damaged, row.size_bytes == 0)),
-        (State::Lost, _) => Err((GapCause::Lost, false)),
     }
 }

@@ -1,0 +1,164 @@
+//! One track in milliseconds on the axis of the result, and the stretches of it that have no samples.
+
+use super::axis::{Axis, Ticks};
+use super::place::{Lane, Piece};
+use super::view::TrackView;
+use crate::mux::{GapCause, STRETCH_MS};
+use crate::segment::{Shape, to_ms};
+use std::collections::BTreeMap;
+
+/// No accepted segment is longer (`segment-too-long`), so no missing one was (milliseconds).
+pub(super) const SEGMENT_MAX_MS: u64 = 10_000;
+
+/// One track on the axis of the result.
+pub(super) struct Strip<'a> {
+    pub(super) view: &'a TrackView,
+    /// In the order of the timeline; empty when nothing of the track is there.
+    pub(super) spots: Vec<Spot>,
+    /// Indexes that are not in the result, and why.
+    pub(super) absent: BTreeMap<u32, GapCause>,
+    /// The usual length of a segment of this track: the median, as the last one is often short.
+    pub(super) typical_ms: u64,
+}
+
+/// A segment on the axis of the result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    pub(super) index: u32,
+    /// The index that a segment in this place should have.
+    pub(super) slot: u32,
+    pub(super) epoch: usize,
+    pub(super) from_ms: u64,
+    pub(super) to_ms: u64,
+    pub(super) length_ms: u64,
+    pub(super) salvaged: bool,
+}
+
+/// A stretch between two neighbouring segments of a track.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Break {
+    /// Position of the segment behind the stretch.
+    pub(super) position: usize,
+    /// Slot before the stretch.
+    pub(super) after: u32,
+    /// Slot behind the stretch; all between are absent.
+    pub(super) before: u32,
+    pub(super) from_ms: u64,
+    pub(super) to_ms: u64,
+    /// The part that absent segments do not account for.
+    pub(super) excess_ms: u64,
+    /// The segment before the stretch is damaged at its end.
+    pub(super) truncated: Option<Cut>,
+    /// The clock began anew.
+    pub(super) seam: bool,
+}
+
+/// A segment of which only the beginning is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) index: u32,
+    /// What it lacks to the usual length of a segment.
+    pub(super) lacks_ms: u64,
+}
+
+impl Break {
+    pub(super) fn absent(&self) -> u32 {
+        self.before - self.after - 1
+    }
+
+    fn length_ms(&self) -> u64 {
+        self.to_ms - self.from_ms
+    }
+
+    /// The part of this stretch that a pause takes up, when `other` skips it too. Where the other track lacks segments
+    /// as well, the pause is taken to be at the end of what both skip.
+    pub(super) fn shared(&self, other: &Break) -> Pause {
+        let (from_ms, to_ms) = (self.from_ms.max(other.from_ms), self.to_ms.min(other.to_ms));
+        let length_ms = to_ms.saturating_sub(from_ms).min(self.excess_ms).min(other.excess_ms);
+        Pause { from_ms: to_ms.saturating_sub(length_ms), to_ms }
+    }
+
+    /// The part of this stretch that a pause takes up, when there is no other track.
+    pub(super) fn alone(&self) -> Pause {
+        let missing = u64::from(self.absent()) + u64::from(self.truncated.is_some());
+        let length_ms = self.length_ms().saturating_sub(missing * SEGMENT_MAX_MS);
+        Pause { from_ms: self.to_ms - length_ms, to_ms: self.to_ms }
+    }
+}
+
+/// A stretch in which nobody recorded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    pub(super) from_ms: u64,
+    pub(super) to_ms: u64,
+}
+
+impl Pause {
+    pub(super) fn length_ms(&self) -> u64 {
+        self.to_ms.saturating_sub(self.from_ms)
+    }
+}
+
+/// Every track there is, on the axis that begins with the first presentation of any of them.
+pub(super) fn strips<'a>(views: &'a [TrackView], lanes: &[Lane], axis: &Axis) -> Vec<Strip<'a>> {
+    let begins = lanes.iter().filter_map(|lane| {
+        let first = lane.pieces.first()?;
+        Some(axis.place(lane.track, first.shape(), first.present.segment.shift).presented.0.max(0))
+    });
+    let origin = begins.min().unwrap_or(0);
+    let of = |view| Strip::of(view, lanes.iter().find(|lane| lane.track == view.track), axis, origin);
+    views.iter().map(of).collect()
+}
+
+impl<'a> Strip<'a> {
+    fn of(view: &'a TrackView, lane: Option<&Lane>, axis: &Axis, origin: Ticks) -> Strip<'a> {
+        let mut absent = view.absent.clone();
+        let Some(lane) = lane else { return Strip { view, spots: Vec::new(), absent, typical_ms: 0 } };
+        absent.extend(lane.copies.keys().map(|&copy| (copy, GapCause::Duplicate)));
+        let spot = |piece: &Piece| {
+            let place = axis.place(lane.track, piece.shape(), piece.present.segment.shift);
+            let (from_ms, to_ms) = (axis.ms(place.presented.0 - origin), axis.ms(place.presented.1 - origin));
+            let (index, slot, epoch) = (piece.index(), piece.slot, piece.epoch);
+            let (length_ms, salvaged) = (length_ms(piece.shape()), piece.present.segment.salvaged);
+            Spot { index, slot, epoch, from_ms, to_ms: to_ms.max(from_ms), length_ms, salvaged }
+        };
+        let spots: Vec<Spot> = lane.pieces.iter().map(spot).collect();
+        let mut lengths: Vec<u64> = spots.iter().filter(|spot| !spot.salvaged).map(|spot| spot.length_ms).collect();
+        lengths.sort_unstable();
+        let typical_ms = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
+        Strip { view, spots, absent, typical_ms }
+    }
+
+    pub(super) fn end_ms(&self) -> u64 {
+        self.spots.last().map_or(0, |spot| spot.to_ms)
+    }
+
+    /// What a damaged segment lacks to the usual length.
+    pub(super) fn lacks_ms(&self, spot: &Spot) -> u64 {
+        self.typical_ms.saturating_sub(spot.length_ms)
+    }
+
+    /// Every stretch that needs a word, in the order of time.
+    pub(super) fn breaks(&self) -> Vec<Break> {
+        let stretch = |(position, pair): (usize, &[Spot])| {
+            let [left, right] = pair else { return None };
+            let (from_ms, to_ms) = (left.to_ms, right.from_ms.max(left.to_ms));
+            let cut = Cut { index: left.index, lacks_ms: self.lacks_ms(left) };
+            let truncated = left.salvaged.then_some(cut);
+            let lacks_ms = u64::from(right.slot - left.slot - 1).saturating_mul(self.typical_ms);
+            let lacks_ms = lacks_ms.saturating_add(truncated.map_or(0, |cut| cut.lacks_ms));
+            let excess_ms = (to_ms - from_ms).saturating_sub(lacks_ms);
+            let (after, before, seam) = (left.slot, right.slot, left.epoch != right.epoch);
+            let known = Break { position: position + 1, after, before, from_ms, to_ms, excess_ms, truncated, seam };
+            let told = known.absent() > 0 || seam || truncated.is_some() || known.length_ms() > STRETCH_MS;
+            told.then_some(known)
+        };
+        self.spots.windows(2).enumerate().filter_map(stretch).collect()
+    }
+}
+
+/// Sum of the sample durations, rounded to the nearest.
+fn length_ms(shape: &Shape) -> u64 {
+    let units = shape.end.saturating_sub(shape.start);
+    to_ms(units.saturating_add(u64::from(shape.timescale) / 2000), shape.timescale)
+}
