@@ -39,6 +39,7 @@ fn bad(found: &BoxRef<'_>, what: &'static str) -> Defect {
 fn refused(found: &BoxRef<'_>, refused: Refused) -> Defect {
     match refused {
         Refused::TooManySamples => Defect::TooManySamples { max: SAMPLES_MAX },
+        Refused::TooManyRuns => bad(found, "it is one of too many"),
         Refused::OutOfRange => bad(found, "a decode time or an offset is out of range"),
         Refused::GoesBack => bad(found, "its decode time goes back"),
     }

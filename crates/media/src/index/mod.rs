@@ -20,6 +20,9 @@ use thiserror::Error;
 /// Most samples of one segment: 10 s of uncompressed sound at 48 kHz, one sample each.
 pub const SAMPLES_MAX: u32 = 1 << 19;
 
+/// Most runs of samples of one segment. Each is kept until its fragment ends, however few bytes say it.
+pub const RUNS_MAX: u32 = 1 << 16;
+
 /// Largest decode time and byte offset. Sums of them stay far inside 64 bits.
 pub(crate) const TIME_MAX: u64 = 1 << 60;
 

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{SAMPLES_MAX, Sample, Summary, TIME_MAX, VERSION, column, varint};
+use super::{RUNS_MAX, SAMPLES_MAX, Sample, Summary, TIME_MAX, VERSION, column, varint};
 
 /// Why samples cannot be packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +10,9 @@ pub enum Refused {
     /// More samples than a segment may have.
     #[error("a segment has at most {SAMPLES_MAX} samples")]
     TooManySamples,
+    /// More runs of samples than a segment may have.
+    #[error("a segment has at most {RUNS_MAX} runs of samples")]
+    TooManyRuns,
     /// Decode times or byte offsets leave the range in which they can be added up.
     #[error("the decode time or the offset of a sample is out of range")]
     OutOfRange,
@@ -30,6 +33,7 @@ pub struct Builder {
     end: u64,
     samples: Vec<Sample>,
     ranges: Vec<(u64, u64)>,
+    runs: u32,
     total: u32,
 }
 
@@ -49,6 +53,10 @@ impl Builder {
 
     /// Begins a run of samples that lie one after the other from byte `offset` of the object on.
     pub fn begin_run(&mut self, offset: u64) -> Result<(), Refused> {
+        if self.runs == RUNS_MAX {
+            return Err(Refused::TooManyRuns);
+        }
+        self.runs += 1;
         self.ranges.push((offset, self.samples.len() as u64));
         if offset > TIME_MAX { Err(Refused::OutOfRange) } else { Ok(()) }
     }
