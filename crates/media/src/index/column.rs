@@ -70,6 +70,26 @@ impl<'a> Column<'a> {
         Some((value, count))
     }
 
+    /// Adds the next `count` values up.
+    pub(super) fn total_of(&mut self, mut count: u64) -> Option<u64> {
+        let mut sum = 0u64;
+        while count > 0 {
+            if self.repeat == 0 {
+                (self.value, self.repeat) = self.run()?;
+            }
+            let equal = self.repeat.min(count);
+            sum = sum.checked_add(self.value.checked_mul(equal)?)?;
+            (self.repeat, count) = (self.repeat - equal, count - equal);
+        }
+        Some(sum)
+    }
+
+    /// Passes over all values and gives what follows them.
+    pub(super) fn behind(mut self) -> Option<&'a [u8]> {
+        while self.run().is_some() {}
+        self.is_done().then_some(self.rest)
+    }
+
     /// Every value has been read.
     pub(super) fn is_done(&self) -> bool {
         self.left == 0

@@ -9,9 +9,11 @@
 
 mod column;
 mod pack;
+mod skim;
 mod varint;
 
 pub use pack::{Builder, Refused};
+pub(crate) use skim::{Runs, Skim, Skimmed, unfold};
 
 use column::Column;
 use domain::retry::{Classify, Fault};
@@ -106,13 +108,17 @@ pub struct IndexReader<'a> {
 impl<'a> IndexReader<'a> {
     /// Checks the bytes whole; afterwards reading cannot fail.
     pub fn open(packed: &'a [u8]) -> Result<IndexReader<'a>, Damaged> {
-        let (&version, mut rest) = packed.split_first().ok_or(Damaged::Bytes)?;
-        if version != VERSION {
-            return Err(Damaged::Version { found: version });
+        let mut checked = Checked::open(packed)?;
+        let (fragments, mut summary) = (checked.fragments.rest, None);
+        while let Some(fragment) = checked.next()? {
+            let starts_with_sync = fragment.syncs.clone().run().is_some_and(|(sync, _)| sync == 1);
+            let summary = summary.get_or_insert(Summary::starting(fragment.tfdt, starts_with_sync));
+            summary.samples += fragment.count;
+            summary.fragments += 1;
+            summary.payload_bytes += fragment.payload_bytes;
+            summary.end = summary.end.max(fragment.end);
         }
-        let count = varint::read(&mut rest).ok_or(Damaged::Bytes)?;
-        let summary = check(rest, count).ok_or(Damaged::Bytes)?;
-        Ok(IndexReader { fragments: rest, summary })
+        Ok(IndexReader { fragments, summary: summary.ok_or(Damaged::Bytes)? })
     }
 
     /// What the index amounts to.
@@ -126,25 +132,43 @@ impl<'a> IndexReader<'a> {
     }
 }
 
-/// Reads every fragment once, run by run.
-fn check(rest: &[u8], count: u64) -> Option<Summary> {
-    let mut fragments = Fragments { rest, left: count, before: 0 };
-    let mut summary: Option<Summary> = None;
-    let mut started = 0;
-    while fragments.left > 0 {
-        let fragment = fragments.read().filter(|fragment| fragment.tfdt >= started)?;
-        started = fragment.tfdt;
-        let first = fragment.samples().next()?;
-        let summary = summary.get_or_insert(Summary::starting(fragment.tfdt, first.sync));
-        summary.samples = summary.samples.checked_add(fragment.count).filter(|&all| all <= SAMPLES_MAX)?;
-        summary.fragments += 1;
-        summary.payload_bytes += fragment.payload_bytes;
-        summary.end = summary.end.max(fragment.end);
+/// Skips the version and gives the number of fragments.
+fn head(packed: &[u8]) -> Result<(u64, &[u8]), Damaged> {
+    let (&version, mut rest) = packed.split_first().ok_or(Damaged::Bytes)?;
+    if version != VERSION {
+        return Err(Damaged::Version { found: version });
     }
-    if !fragments.rest.is_empty() {
-        return None;
+    let count = varint::read(&mut rest).ok_or(Damaged::Bytes)?;
+    Ok((count, rest))
+}
+
+/// The fragments of an index that nobody has checked yet, each checked as it is given out: whoever reads an index once
+/// need not read it twice.
+#[derive(Debug)]
+pub(crate) struct Checked<'a> {
+    fragments: Fragments<'a>,
+    started: u64,
+    samples: u32,
+}
+
+impl<'a> Checked<'a> {
+    pub(crate) fn open(packed: &'a [u8]) -> Result<Checked<'a>, Damaged> {
+        let (left, rest) = head(packed)?;
+        Ok(Checked { fragments: Fragments { rest, left, before: 0 }, started: 0, samples: 0 })
     }
-    summary
+
+    /// The next fragment; `None` when all of them, and so the whole bytes, were found to be an index.
+    pub(crate) fn next(&mut self) -> Result<Option<Fragment<'a>>, Damaged> {
+        if self.fragments.left == 0 {
+            let whole = self.fragments.rest.is_empty() && self.samples > 0;
+            return if whole { Ok(None) } else { Err(Damaged::Bytes) };
+        }
+        let fragment = self.fragments.read().filter(|fragment| fragment.tfdt >= self.started).ok_or(Damaged::Bytes)?;
+        self.started = fragment.tfdt;
+        let samples = self.samples.checked_add(fragment.count).filter(|&all| all <= SAMPLES_MAX);
+        self.samples = samples.ok_or(Damaged::Bytes)?;
+        Ok(Some(fragment))
+    }
 }
 
 /// The fragments of an index, in order.
@@ -172,7 +196,7 @@ impl<'a> Fragments<'a> {
         total(syncs.clone(), rest, |value| value <= 1)?;
         let sizes = Column::open(rest, count)?;
         let payload = total(sizes.clone(), rest, |value| value <= u64::from(u32::MAX))?;
-        let ranges = Ranges::open(rest, sizes.clone(), count)?;
+        let ranges = Ranges::open(rest, sizes.clone(), count, payload)?;
         let end = tfdt.checked_add(duration).filter(|&end| end <= TIME_MAX)?;
         self.before = end;
         self.left -= 1;
@@ -227,35 +251,17 @@ impl<'a> Fragment<'a> {
         Samples { durations, compositions, syncs: self.syncs.clone(), sizes: self.sizes.clone() }
     }
 
-    /// Durations as runs of equal ones: the duration and how many samples have it.
-    pub(crate) fn durations(&self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
-        runs(self.durations.clone()).map(|(value, count)| (value as u32, count))
-    }
-
-    /// Composition offsets as runs of equal ones.
-    pub(crate) fn composition_offsets(&self) -> impl Iterator<Item = (i32, u32)> + use<'a> {
-        runs(self.compositions.clone()).map(|(value, count)| (varint::unzigzag(value) as i32, count))
-    }
-
-    /// Sync flags as runs of equal ones.
-    pub(crate) fn syncs(&self) -> impl Iterator<Item = (bool, u32)> + use<'a> {
-        runs(self.syncs.clone()).map(|(value, count)| (value == 1, count))
-    }
-
-    /// Sizes, one by one.
-    pub(crate) fn sizes(&self) -> impl Iterator<Item = u32> + use<'a> {
-        self.sizes.clone().map(|value| value as u32)
+    /// The same samples `shift` units later; `None` when they would be decoded outside 0 to [`TIME_MAX`].
+    pub(crate) fn moved(mut self, shift: i64) -> Option<Fragment<'a>> {
+        self.tfdt = self.tfdt.checked_add_signed(shift)?;
+        self.end = self.end.checked_add_signed(shift).filter(|&end| end <= TIME_MAX)?;
+        Some(self)
     }
 
     /// Where the samples lie in the object, in decode order.
     pub fn ranges(&self) -> Ranges<'a> {
         self.ranges.clone()
     }
-}
-
-/// A checked column never has a run longer than its fragment, whose count has 32 bits.
-fn runs(mut column: Column<'_>) -> impl Iterator<Item = (u64, u32)> {
-    std::iter::from_fn(move || column.run().map(|(value, count)| (value, count as u32)))
 }
 
 /// The samples of a fragment, in decode order.
@@ -298,13 +304,16 @@ pub struct Ranges<'a> {
     left: u64,
     behind: u64,
     sizes: Column<'a>,
+    /// Length of the only range, which need not be added up.
+    whole: Option<u64>,
 }
 
 impl<'a> Ranges<'a> {
-    /// Opens the ranges and moves `rest` behind them; `None` unless they hold every sample.
-    fn open(rest: &mut &'a [u8], sizes: Column<'a>, count: u64) -> Option<Ranges<'a>> {
+    /// Opens the ranges of `count` samples with `payload` bytes and moves `rest` behind them; `None` unless they hold
+    /// every sample.
+    fn open(rest: &mut &'a [u8], sizes: Column<'a>, count: u64, payload: u64) -> Option<Ranges<'a>> {
         let left = varint::read(rest)?;
-        let ranges = Ranges { rest, left, behind: 0, sizes };
+        let ranges = Ranges { rest, left, behind: 0, sizes, whole: (left == 1).then_some(payload) };
         let mut reading = ranges.clone();
         let mut samples = 0;
         for _ in 0..left {
@@ -323,10 +332,10 @@ impl Iterator for Ranges<'_> {
         let step = varint::unzigzag(varint::read(&mut self.rest)?);
         let offset = self.behind.checked_add_signed(step).filter(|&offset| offset <= TIME_MAX)?;
         let samples = varint::read(&mut self.rest)?;
-        let mut len = 0;
-        for _ in 0..samples {
-            len += self.sizes.next()?;
-        }
+        let len = match self.whole {
+            Some(len) => len,
+            None => self.sizes.total_of(samples)?,
+        };
         self.behind = offset + len;
         let samples = u32::try_from(samples).ok().filter(|&samples| samples > 0)?;
         Some(Range { offset, len, samples })

@@ -2,11 +2,14 @@
 //!
 //! The header knows its own length before it is written, because chunk offsets count from its end. It leaves in
 //! pieces, so that eight hours of samples never lie in memory as tables.
+//! Sample descriptions go into it byte for byte, the tag of the codec among them: that HEVC has no parameter sets among
+//! its samples, and so may be called `hvc1` instead of `hev1`, no index can tell.
 
 #![forbid(unsafe_code)]
 
 use super::table::{SampleWalk, Table};
 use super::{Chunk, Error, LaidTrack, Layout, MOVIE_TIMESCALE};
+use crate::index::Skimmed;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -166,7 +169,7 @@ enum Part<'a> {
     Start,
     TrackHead(usize),
     TableHead(usize, Table),
-    Samples { walk: SampleWalk<'a>, table: Table },
+    Samples(SampleWalk<'a>),
     Chunks { track: usize, next: usize, number: u32, before: Option<u32> },
     Offsets { track: usize, next: usize, position: u64 },
     MdatHead,
@@ -184,13 +187,16 @@ impl<'a> HeaderPieces<'a> {
         let mut parts = VecDeque::from([Part::Start]);
         for (track, laid) in layout.tracks.iter().enumerate() {
             parts.push_back(Part::TrackHead(track));
-            let (joins, bias) = (&laid.timeline.joins, laid.times.composition_bias);
+            let samples = |wanted| {
+                Part::Samples(SampleWalk::of(&laid.input, &laid.timeline, wanted, laid.times.composition_bias))
+            };
             for table in Table::ALL.into_iter().filter(|&table| laid.counts.entries(table).is_some()) {
                 parts.push_back(Part::TableHead(track, table));
                 parts.push_back(match table {
-                    Table::Durations | Table::Syncs | Table::CompositionOffsets | Table::Sizes => {
-                        Part::Samples { walk: SampleWalk::of(&laid.input, joins, table, bias), table }
-                    }
+                    Table::Durations => samples(Skimmed::Durations),
+                    Table::Syncs => samples(Skimmed::Syncs),
+                    Table::CompositionOffsets => samples(Skimmed::CompositionOffsets),
+                    Table::Sizes => samples(Skimmed::Sizes),
                     Table::Chunks => Part::Chunks { track, next: 0, number: 0, before: None },
                     Table::Offsets => Part::Offsets { track, next: 0, position: layout.size.total_bytes() },
                 });
@@ -224,8 +230,8 @@ impl<'a> HeaderPieces<'a> {
             Some(Part::Start) => self.write_start(out),
             Some(&mut Part::TrackHead(track)) => layout.tracks[track].write_head(out, track as u32 + 1, wide),
             Some(&mut Part::TableHead(track, table)) => layout.tracks[track].write_table_head(out, table, wide),
-            Some(Part::Samples { walk, table }) => {
-                let single = matches!(table, Table::Syncs | Table::Sizes);
+            Some(Part::Samples(walk)) => {
+                let single = walk.is_single();
                 let more = walk.step(&mut |first, second| {
                     out.u32(first);
                     if !single {

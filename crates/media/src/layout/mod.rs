@@ -10,13 +10,14 @@
 mod chunk;
 mod header;
 mod places;
+mod survey;
 mod table;
 mod timeline;
 
-pub use chunk::Chunk;
+pub use chunk::{Chunk, Source};
 pub use header::HeaderPieces;
-pub use places::SegmentPlace;
-pub use timeline::{Jump, MOVIE_TIMESCALE, TrackTimes};
+pub use places::{Recorded, SegmentPlace};
+pub use timeline::{Jump, MOVIE_TIMESCALE, SILENCE_SECONDS_MAX, Silence, TrackTimes};
 
 use crate::index::{Damaged, IndexReader};
 use crate::init::Init;
@@ -26,6 +27,7 @@ use domain::mux::{Fill, ResultFacts, TrackFacts};
 use domain::retry::{Classify, Fault};
 use domain::segment::Track;
 use header::HeaderSize;
+use survey::Surveyed;
 use table::Counts;
 use thiserror::Error;
 use timeline::Timeline;
@@ -54,7 +56,8 @@ pub struct TrackInput {
     pub init: Init,
     /// Its segments, in the order of the timeline.
     pub segments: Vec<SegmentInput>,
-    /// What fills a stretch without samples.
+    /// What fills a stretch without samples. A track that has no silent frame ([`crate::silence::frame`]) is held, and so
+    /// is what is shorter than a frame, or more than [`SILENCE_SECONDS_MAX`] in all.
     pub fill: Fill,
 }
 
@@ -99,6 +102,14 @@ pub enum Error {
         /// How far they go back, rounded down.
         overlap_ms: u64,
     },
+    /// A segment is moved out of the range in which times can be added up.
+    #[error("{track} segment {segment} cannot be moved as far as the plan says")]
+    ShiftOutOfRange {
+        /// Which track.
+        track: Track,
+        /// Index of the segment.
+        segment: u32,
+    },
     /// A gap is longer than the duration of one sample can say.
     #[error("the gap before {track} segment {segment} is too long for one sample")]
     GapTooLong {
@@ -127,7 +138,7 @@ impl Classify for Error {
             Error::OutsideSegment { .. } => "index-damaged",
             Error::TfdtBack { .. } => "tfdt-back",
             Error::GapTooLong { .. } => "gap-too-long",
-            Error::OutOfRange { .. } => "out-of-range",
+            Error::ShiftOutOfRange { .. } | Error::OutOfRange { .. } => "out-of-range",
         }
     }
 }
@@ -148,6 +159,8 @@ pub(crate) struct LaidTrack {
     timeline: Timeline,
     times: TrackTimes,
     counts: Counts,
+    /// As many silent frames as a chunk has at most.
+    silence: Bytes,
 }
 
 impl Layout {
@@ -156,13 +169,19 @@ impl Layout {
         if tracks.is_empty() {
             return Err(Error::NoTrack);
         }
-        let timelines = tracks.iter().map(Timeline::of).collect::<Result<Vec<_>, _>>()?;
+        let (mut timelines, mut silences, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, track) in tracks.iter().enumerate() {
+            let Surveyed { timeline, cuts, silence } = survey::survey(n, track)?;
+            timelines.push(timeline);
+            silences.push(silence);
+            lanes.push((track.init.timescale, cuts));
+        }
         let times = timeline::place(&tracks, &timelines)?;
-        let chunks = chunk::interleave(&tracks)?;
-        let laid = tracks.into_iter().zip(timelines).zip(times).enumerate();
-        let laid = laid.map(|(n, ((input, timeline), times))| {
+        let chunks = chunk::interleave(lanes);
+        let laid = tracks.into_iter().zip(timelines).zip(times).zip(silences).enumerate();
+        let laid = laid.map(|(n, (((input, timeline), times), silence))| {
             let counts = Counts::of(&input, &timeline, times.composition_bias, chunks.iter().filter(|c| c.track == n));
-            LaidTrack { input, timeline, times, counts }
+            LaidTrack { input, timeline, times, counts, silence }
         });
         let tracks: Vec<_> = laid.collect();
         let payload_bytes = chunks.iter().map(|chunk| chunk.len).sum();
@@ -195,9 +214,17 @@ impl Layout {
         &self.tracks[n].input.init
     }
 
-    /// The segment that a chunk is cut from.
-    pub fn segment(&self, chunk: &Chunk) -> &SegmentInput {
-        &self.tracks[chunk.track].input.segments[chunk.segment]
+    /// The segment that a chunk is cut from; `None` = its bytes are [`Layout::silence`].
+    pub fn segment(&self, chunk: &Chunk) -> Option<&SegmentInput> {
+        chunk.segment().map(|n| self.segment_of(chunk.track, n))
+    }
+
+    /// The bytes of a chunk that comes from no segment.
+    pub fn silence(&self, chunk: &Chunk) -> Option<Bytes> {
+        match chunk.source {
+            Source::Segment { .. } => None,
+            Source::Silence => Some(self.tracks[chunk.track].silence.slice(..chunk.len as usize)),
+        }
     }
 
     /// Segment `n` of track `track`, both counted from 0.

@@ -32,12 +32,37 @@ impl Layout {
             self.tracks.iter().map(|track| vec![None; track.input.segments.len()]).collect();
         let mut at = self.header_bytes();
         for chunk in &self.chunks {
-            offsets[chunk.track][chunk.segment].get_or_insert(at);
+            if let Some(n) = chunk.segment() {
+                offsets[chunk.track][n].get_or_insert(at);
+            }
             at += chunk.len;
         }
         let places =
             self.tracks.iter().zip(offsets).map(|(track, offsets)| (track.input.init.track, track.places(&offsets)));
         places.collect()
+    }
+}
+
+/// What the segments of a track themselves amount to, without what was held, filled in or shortened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// Number of samples.
+    pub samples: u64,
+    /// Sum of their durations as they were recorded, in units of the track's timescale.
+    pub duration: u64,
+}
+
+impl Layout {
+    /// What the segments of each track amount to, in the order of the result.
+    pub fn recorded(&self) -> Vec<Recorded> {
+        let of = |track: &LaidTrack| {
+            let indexes = track.input.segments.iter().filter_map(|segment| track.input.reader(segment).ok());
+            indexes.flat_map(|index| index.fragments()).fold(Recorded::default(), |sum, fragment| Recorded {
+                samples: sum.samples + u64::from(fragment.count),
+                duration: sum.duration + (fragment.end - fragment.tfdt),
+            })
+        };
+        self.tracks.iter().map(of).collect()
     }
 }
 

@@ -5,8 +5,9 @@
 #![forbid(unsafe_code)]
 
 use super::timeline::{Join, Timeline};
-use super::{Chunk, TrackInput};
-use crate::index::{Fragment, IndexReader};
+use super::{Chunk, SegmentInput, TrackInput};
+use crate::index::{Runs, Skim, Skimmed, unfold};
+use crate::silence::SilentFrame;
 
 /// A sample table (ISO/IEC 14496-12 8.6 and 8.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,15 +60,15 @@ impl Counts {
             samples: timeline.samples,
             chunks: 0,
         };
-        let count = |table| {
-            let mut walk = SampleWalk::of(track, &timeline.joins, table, bias);
+        let count = |wanted| {
+            let mut walk = SampleWalk::of(track, timeline, wanted, bias);
             let mut entries = 0;
             while walk.step(&mut |_, _| entries += 1) {}
             entries
         };
-        counts.durations = count(Table::Durations);
-        counts.syncs = Some(count(Table::Syncs)).filter(|&syncs| syncs < timeline.samples);
-        counts.composition_offsets = timeline.has_offsets(bias).then(|| count(Table::CompositionOffsets));
+        counts.durations = count(Skimmed::Durations);
+        counts.syncs = Some(count(Skimmed::Syncs)).filter(|&syncs| syncs < timeline.samples);
+        counts.composition_offsets = timeline.has_offsets(bias).then(|| count(Skimmed::CompositionOffsets));
         let mut before = None;
         for chunk in chunks {
             counts.chunks += 1;
@@ -101,72 +102,145 @@ impl Counts {
     }
 }
 
-/// Goes through the samples of a track segment by segment and gives the entries of one table.
+/// Silent samples given in one step; a bound on how long a step takes, nothing else.
+const SILENT_PER_STEP: u32 = 16 << 10;
+
+/// Goes through the samples of a track fragment by fragment and gives the entries of one table.
 #[derive(Debug)]
 pub(super) struct SampleWalk<'a> {
-    track: &'a TrackInput,
+    segments: std::slice::Iter<'a, SegmentInput>,
     joins: &'a [Join],
-    table: Table,
+    silent: Option<&'a SilentFrame>,
+    wanted: Skimmed,
     bias: i64,
-    segment: usize,
+    /// The rest of the segment that was begun.
+    begun: Option<Skim<'a>>,
     fragment: u64,
     sample: u64,
+    /// Silent samples that are still to be given before the next fragment.
+    silent_left: u32,
     open: Option<(u32, u32)>,
 }
 
 impl<'a> SampleWalk<'a> {
-    pub(super) fn of(track: &'a TrackInput, joins: &'a [Join], table: Table, bias: u32) -> SampleWalk<'a> {
-        let (bias, segment, fragment, sample, open) = (i64::from(bias), 0, 0, 0, None);
-        SampleWalk { track, joins, table, bias, segment, fragment, sample, open }
+    pub(super) fn of(track: &'a TrackInput, timeline: &'a Timeline, wanted: Skimmed, bias: u32) -> SampleWalk<'a> {
+        SampleWalk {
+            segments: track.segments.iter(),
+            joins: &timeline.joins,
+            silent: timeline.silent.as_ref(),
+            wanted,
+            bias: i64::from(bias),
+            begun: None,
+            fragment: 0,
+            sample: 0,
+            silent_left: 0,
+            open: None,
+        }
     }
 
-    /// Gives the entries of the next segment as (count, value), or (number, 0) where the table has one field.
+    /// An entry of the table has one field.
+    pub(super) fn is_single(&self) -> bool {
+        matches!(self.wanted, Skimmed::Syncs | Skimmed::Sizes)
+    }
+
+    /// Gives the entries of the next fragment as (count, value), or (number, 0) where the table has one field.
     /// False when there are no more.
     pub(super) fn step(&mut self, give: &mut impl FnMut(u32, u32)) -> bool {
-        let Some(segment) = self.track.segments.get(self.segment) else {
+        if self.silent_left > 0 {
+            self.silence(give);
+            return true;
+        }
+        let Some(runs) = self.next_fragment() else {
             if let Some((count, value)) = self.open.take() {
                 give(count, value);
             }
             return false;
         };
-        let reader = IndexReader::open(&segment.packed).expect("every index was read when the timeline was made");
-        for fragment in reader.fragments() {
-            match self.table {
-                Table::Durations => self.durations(&fragment, give),
-                Table::Syncs => self.syncs(&fragment, give),
-                Table::CompositionOffsets => {
-                    for (offset, count) in fragment.composition_offsets() {
-                        self.run((i64::from(offset) + self.bias) as u32, count, give);
-                    }
-                }
-                Table::Sizes => fragment.sizes().for_each(|size| give(size, 0)),
-                Table::Chunks | Table::Offsets => {}
-            }
-            self.fragment += 1;
+        let join = self.joins.first().filter(|join| join.fragment == self.fragment).copied();
+        if join.is_some() {
+            self.joins = &self.joins[1..];
         }
-        self.segment += 1;
+        self.fragment += 1;
+        let silent = join.map_or(0, |join| join.silent);
+        match self.wanted {
+            Skimmed::Durations => self.durations(runs, join, give),
+            Skimmed::CompositionOffsets => self.composition_offsets(runs, silent, give),
+            Skimmed::Syncs => {
+                self.syncs(runs, give);
+                self.silent_left = silent;
+            }
+            Skimmed::Sizes => {
+                for (size, count) in runs {
+                    (0..count).for_each(|_| give(size, 0));
+                }
+                self.silent_left = silent;
+            }
+        }
         true
     }
 
-    /// The last duration of a fragment changes where the next one does not begin at its end.
-    fn durations(&mut self, fragment: &Fragment<'_>, give: &mut impl FnMut(u32, u32)) {
-        let join = self.joins.first().filter(|join| join.fragment == self.fragment).copied();
-        let mut runs = fragment.durations().peekable();
-        while let Some((duration, count)) = runs.next() {
-            match join.filter(|_| runs.peek().is_none()) {
-                None => self.run(duration, count, give),
-                Some(join) => {
-                    self.joins = &self.joins[1..];
-                    self.run(duration, count - 1, give);
-                    self.run((i64::from(duration) + join.delta) as u32, 1, give);
-                }
+    fn next_fragment(&mut self) -> Option<Runs<'a>> {
+        loop {
+            if let Some(runs) = self.begun.as_mut().and_then(Skim::next) {
+                return Some(runs);
+            }
+            self.begun = Some(Skim::open(&self.segments.next()?.packed, self.wanted));
+        }
+    }
+
+    /// Entries of silent samples, each of which is sync.
+    fn silence(&mut self, give: &mut impl FnMut(u32, u32)) {
+        let count = self.silent_left.min(SILENT_PER_STEP);
+        self.silent_left -= count;
+        match self.wanted {
+            Skimmed::Syncs => {
+                (1..=u64::from(count)).for_each(|n| give((self.sample + n) as u32, 0));
+                self.sample += u64::from(count);
+            }
+            Skimmed::Sizes | Skimmed::Durations | Skimmed::CompositionOffsets => {
+                let size = self.silent.map_or(0, |frame| frame.bytes.len() as u32);
+                (0..count).for_each(|_| give(size, 0));
             }
         }
     }
 
-    fn syncs(&mut self, fragment: &Fragment<'_>, give: &mut impl FnMut(u32, u32)) {
-        for (sync, count) in fragment.syncs() {
-            if sync {
+    /// The last duration of a fragment, or of the silence behind it, changes where the next one does not begin at its
+    /// end.
+    fn durations(&mut self, runs: Runs<'a>, join: Option<Join>, give: &mut impl FnMut(u32, u32)) {
+        let mut runs = runs.peekable();
+        while let Some((duration, count)) = runs.next() {
+            match join.filter(|_| runs.peek().is_none()) {
+                None => self.run(duration, count, give),
+                Some(join) => match self.silent.filter(|_| join.silent > 0) {
+                    None => self.stretch(duration, count, join.delta, give),
+                    Some(frame) => {
+                        self.run(duration, count, give);
+                        self.stretch(frame.duration, join.silent, join.delta, give);
+                    }
+                },
+            }
+        }
+    }
+
+    /// A run whose last sample lasts `delta` longer.
+    fn stretch(&mut self, duration: u32, count: u32, delta: i64, give: &mut impl FnMut(u32, u32)) {
+        self.run(duration, count - 1, give);
+        self.run((i64::from(duration) + delta) as u32, 1, give);
+    }
+
+    /// Silence is composed as the sample before it, so that it follows that one.
+    fn composition_offsets(&mut self, runs: Runs<'a>, silent: u32, give: &mut impl FnMut(u32, u32)) {
+        let mut last = 0;
+        for (folded, count) in runs {
+            last = (i64::from(unfold(folded)) + self.bias) as u32;
+            self.run(last, count, give);
+        }
+        self.run(last, silent, give);
+    }
+
+    fn syncs(&mut self, runs: Runs<'a>, give: &mut impl FnMut(u32, u32)) {
+        for (sync, count) in runs {
+            if sync == 1 {
                 (1..=u64::from(count)).for_each(|n| give((self.sample + n) as u32, 0));
             }
             self.sample += u64::from(count);

@@ -3,31 +3,42 @@
 //! Presentation time of a sample is its composition time less the edit list's `media_time`. The result begins at the
 //! earliest moment at which any track is presented, not before 0, and every track is moved by that same time, so the
 //! offset between picture and sound is kept. What comes before 0 is priming: its samples stay, an edit skips them.
-//! Between fragments a gap stretches the sample before it, and an overlap shorter than that sample shrinks it.
+//! Between fragments a gap stretches the sample before it, or is filled with silent frames of which the last one is
+//! stretched; an overlap shorter than the sample before it shrinks that sample.
 
 #![forbid(unsafe_code)]
 
-use super::{Error, SegmentInput, TrackInput};
-use crate::index::{Fragment, TIME_MAX};
+use super::{Error, TrackInput};
+use crate::index::{Fragment, Sample, TIME_MAX};
+use crate::silence::SilentFrame;
 use domain::segment::to_ms;
 
 /// Units per second of the movie's own times. FFmpeg's 1000 would round edits to whole milliseconds.
 pub const MOVIE_TIMESCALE: u32 = 90_000;
 
-/// A change of the last duration before a fragment, so that the fragment begins when it says.
+/// Longest silence of a track in all, in seconds: a day. It costs a chunk every half a second, so time stamps of a
+/// stranger must not ask for more; what a plan wants beyond is held.
+pub const SILENCE_SECONDS_MAX: u64 = 24 * 3600;
+
+/// Where a fragment does not begin at the end of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Join {
-    /// The fragment whose last sample changes, counted over the whole track.
+    /// The fragment before it, counted over the whole track.
     pub(super) fragment: u64,
-    /// Units of the track's timescale; positive over a gap.
+    /// Units of the track's timescale; positive over a gap. The last sample of the fragment lasts so much longer, or the
+    /// last silent frame behind it.
     pub(super) delta: i64,
+    /// Silent frames behind the fragment. Their own durations are not part of `delta`.
+    pub(super) silent: u32,
+    /// Units from the end of the fragment to the next one, negative over an overlap.
+    apart: i64,
     /// Decode time of the fragment behind the join.
     tfdt: u64,
     /// Index of its segment.
     segment: u32,
 }
 
-/// What all samples of a track amount to. Times are in units of the track's timescale, as the segments have them.
+/// What all samples of a track amount to. Times are in units of the track's timescale, moved as the plan says.
 #[derive(Debug, Clone)]
 pub(super) struct Timeline {
     pub(super) samples: u64,
@@ -43,35 +54,11 @@ pub(super) struct Timeline {
     offset_min: i32,
     offset_max: i32,
     pub(super) joins: Vec<Join>,
+    /// What is inserted where a join says so.
+    pub(super) silent: Option<SilentFrame>,
 }
 
 impl Timeline {
-    pub(super) fn of(track: &TrackInput) -> Result<Timeline, Error> {
-        let mut timeline: Option<Timeline> = None;
-        let (mut ordinal, mut last_duration) = (0u64, 0i64);
-        for segment in &track.segments {
-            for fragment in track.reader(segment)?.fragments() {
-                check_ranges(track, segment, &fragment)?;
-                let timeline = timeline.get_or_insert_with(|| Timeline::starting(fragment.tfdt));
-                if ordinal > 0 && fragment.tfdt != timeline.end {
-                    let (tfdt, delta) = (fragment.tfdt, fragment.tfdt as i64 - timeline.end as i64);
-                    let join = Join { fragment: ordinal - 1, delta, tfdt, segment: segment.index };
-                    timeline.join(track, join, last_duration)?;
-                }
-                last_duration = timeline.add(&fragment);
-                ordinal += 1;
-            }
-        }
-        timeline.ok_or(Error::Empty { track: track.init.track })
-    }
-
-    fn starting(first: u64) -> Timeline {
-        let (composed_from, composed_to) = (i64::MAX, i64::MIN);
-        let (samples, payload_bytes, end, joins) = (0, 0, first, Vec::new());
-        let (offset_min, offset_max) = (i32::MAX, i32::MIN);
-        Timeline { samples, payload_bytes, first, end, composed_from, composed_to, offset_min, offset_max, joins }
-    }
-
     /// Some sample is composed at another time than it is decoded.
     pub(super) fn has_offsets(&self, bias: u32) -> bool {
         i64::from(self.offset_min) + i64::from(bias) != 0 || self.offset_min != self.offset_max
@@ -82,56 +69,120 @@ impl Timeline {
         i64::from(self.offset_min) + i64::from(bias) < 0
     }
 
-    /// Decode time of the first sample.
-    pub(super) fn first(&self) -> u64 {
-        self.first
-    }
-
     /// Sum of the durations in the result.
     pub(super) fn duration(&self) -> u64 {
         self.end - self.first
     }
 
-    fn join(&mut self, track: &TrackInput, join: Join, last_duration: i64) -> Result<(), Error> {
-        let (timescale, track, segment) = (track.init.timescale, track.init.track, join.segment);
-        match last_duration + join.delta {
-            ..=0 => {
-                return Err(Error::TfdtBack {
-                    track,
-                    segment,
-                    overlap_ms: to_ms(join.delta.unsigned_abs(), timescale),
-                });
-            }
-            long if u32::try_from(long).is_err() => return Err(Error::GapTooLong { track, segment }),
-            _ => {}
-        }
-        self.joins.push(join);
-        Ok(())
-    }
-
-    /// Adds a fragment and gives the duration of its last sample.
-    fn add(&mut self, fragment: &Fragment<'_>) -> i64 {
-        let mut at = fragment.tfdt as i64;
-        let mut last = 0;
-        for sample in fragment.samples() {
-            last = i64::from(sample.duration);
-            let composed = at + i64::from(sample.composition_offset);
-            self.offset_min = self.offset_min.min(sample.composition_offset);
-            self.offset_max = self.offset_max.max(sample.composition_offset);
-            self.composed_from = self.composed_from.min(composed);
-            self.composed_to = self.composed_to.max(composed + last);
-            at += last;
-        }
-        self.samples += u64::from(fragment.count);
-        self.payload_bytes += fragment.payload_bytes;
-        self.end = fragment.end;
-        last
+    /// Decode time of the first sample, in units of the track's timescale.
+    pub(super) fn first(&self) -> u64 {
+        self.first
     }
 }
 
-fn check_ranges(track: &TrackInput, segment: &SegmentInput, fragment: &Fragment<'_>) -> Result<(), Error> {
-    let inside = fragment.ranges().all(|range| range.offset + range.len <= segment.size_bytes);
-    if inside { Ok(()) } else { Err(Error::OutsideSegment { track: track.init.track, segment: segment.index }) }
+/// A timeline while its fragments come one after the other.
+#[derive(Debug)]
+pub(super) struct Growing<'a> {
+    track: &'a TrackInput,
+    silent: Option<&'a SilentFrame>,
+    /// Units that may still be filled with silence.
+    silence_left: u64,
+    timeline: Timeline,
+    /// Fragments so far.
+    fragments: u64,
+    /// Duration of the last sample.
+    last: u32,
+}
+
+impl<'a> Growing<'a> {
+    /// `silent` fills gaps that it fits into.
+    pub(super) fn of(track: &'a TrackInput, silent: Option<&'a SilentFrame>) -> Growing<'a> {
+        let timeline = Timeline {
+            samples: 0,
+            payload_bytes: 0,
+            first: 0,
+            end: 0,
+            composed_from: i64::MAX,
+            composed_to: i64::MIN,
+            offset_min: i32::MAX,
+            offset_max: i32::MIN,
+            joins: Vec::new(),
+            silent: silent.cloned(),
+        };
+        let silence_left = SILENCE_SECONDS_MAX * u64::from(track.init.timescale);
+        Growing { track, silent, silence_left, timeline, fragments: 0, last: 0 }
+    }
+
+    /// A fragment begins. Gives the silence before it: when it is decoded, how many frames, and which.
+    pub(super) fn meet(
+        &mut self,
+        segment: u32,
+        fragment: &Fragment<'_>,
+    ) -> Result<Option<(u64, u32, &'a SilentFrame)>, Error> {
+        let (before, tfdt) = (self.timeline.end, fragment.tfdt);
+        self.timeline.end = fragment.end;
+        self.timeline.samples += u64::from(fragment.count);
+        self.timeline.payload_bytes += fragment.payload_bytes;
+        self.fragments += 1;
+        if self.fragments == 1 {
+            self.timeline.first = tfdt;
+            return Ok(None);
+        }
+        if tfdt == before {
+            return Ok(None);
+        }
+        let apart = tfdt as i64 - before as i64;
+        let silence = self.silence(apart);
+        let (silent, silent_units) =
+            silence.map_or((0, 0), |(frames, frame)| (frames, frames as i64 * i64::from(frame.duration)));
+        let join = Join { fragment: self.fragments - 2, delta: apart - silent_units, silent, apart, tfdt, segment };
+        self.check(&join)?;
+        self.timeline.joins.push(join);
+        let Some((frames, frame)) = silence else { return Ok(None) };
+        self.silence_left -= apart as u64;
+        self.timeline.samples += u64::from(frames);
+        self.timeline.payload_bytes += u64::from(frames) * frame.bytes.len() as u64;
+        Ok(Some((before, frames, frame)))
+    }
+
+    /// The silent frames that a gap holds; the rest of it is shorter than one.
+    fn silence(&self, apart: i64) -> Option<(u32, &'a SilentFrame)> {
+        let apart = u64::try_from(apart).ok().filter(|&apart| apart <= self.silence_left)?;
+        let frame = self.silent?;
+        let frames = u32::try_from(apart / u64::from(frame.duration)).ok().filter(|&frames| frames > 0)?;
+        Some((frames, frame))
+    }
+
+    /// What lasts longer or shorter at the join must go on lasting, and no longer than a field can say.
+    fn check(&self, join: &Join) -> Result<(), Error> {
+        let (init, segment) = (&self.track.init, join.segment);
+        let last = if join.silent > 0 { self.silent.map_or(0, |frame| frame.duration) } else { self.last };
+        match i64::from(last) + join.delta {
+            ..=0 => {
+                let overlap_ms = to_ms(join.delta.unsigned_abs(), init.timescale);
+                Err(Error::TfdtBack { track: init.track, segment, overlap_ms })
+            }
+            long if u32::try_from(long).is_err() => Err(Error::GapTooLong { track: init.track, segment }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A sample that is decoded at `at`.
+    pub(super) fn add(&mut self, at: u64, sample: &Sample) {
+        let timeline = &mut self.timeline;
+        let offset = sample.composition_offset;
+        let composed = at as i64 + i64::from(offset);
+        timeline.offset_min = timeline.offset_min.min(offset);
+        timeline.offset_max = timeline.offset_max.max(offset);
+        timeline.composed_from = timeline.composed_from.min(composed);
+        timeline.composed_to = timeline.composed_to.max(composed + i64::from(sample.duration));
+        self.last = sample.duration;
+    }
+
+    pub(super) fn finish(self) -> Result<Timeline, Error> {
+        let track = self.track.init.track;
+        if self.fragments == 0 { Err(Error::Empty { track }) } else { Ok(self.timeline) }
+    }
 }
 
 /// Place of one track on the common timeline.
@@ -147,6 +198,8 @@ pub struct TrackTimes {
     pub composition_bias: u32,
     /// Where its time stamps jump ahead, in order.
     pub jumps: Vec<Jump>,
+    /// Which of the jumps are filled with silence, in order.
+    pub silences: Vec<Silence>,
 }
 
 impl TrackTimes {
@@ -161,7 +214,20 @@ impl TrackTimes {
     }
 }
 
-/// A jump ahead of the time stamps, over which the sample before it is held.
+/// Silence in place of sound that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// Index of the segment behind it.
+    pub segment: u32,
+    /// Where it begins on the time axis of the result.
+    pub from_ms: u64,
+    /// Where it ends; the last frame lasts until then.
+    pub to_ms: u64,
+    /// Silent frames; at least 1.
+    pub frames: u32,
+}
+
+/// A jump ahead of the time stamps, over which the sample before it is held or silence is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jump {
     /// Index of the segment behind the jump.
@@ -185,12 +251,14 @@ pub(super) fn place(tracks: &[TrackInput], timelines: &[Timeline]) -> Result<Vec
         let length = (i128::from(timeline.composed_to) - presented_from).max(0);
         let timescale = i128::from(track.init.timescale);
         let duration = (length * i128::from(MOVIE_TIMESCALE) + timescale - 1) / timescale;
+        let (jumps, silences) = jumps(track, timeline, &zero);
         let times = TrackTimes {
             start: start.since(&zero).ok_or(out_of_range.clone())?,
             duration: u64::try_from(duration).map_err(|_| out_of_range.clone())?,
             media_time: u64::try_from(before + bias).map_err(|_| out_of_range.clone())?,
             composition_bias: u32::try_from(bias).map_err(|_| out_of_range.clone())?,
-            jumps: jumps(track, timeline, &zero),
+            jumps,
+            silences,
         };
         // So that starts, durations and their sums can be rounded and added up anywhere.
         if times.start.checked_add(times.duration).is_none_or(|end| end > TIME_MAX) {
@@ -202,17 +270,22 @@ pub(super) fn place(tracks: &[TrackInput], timelines: &[Timeline]) -> Result<Vec
     tracks.iter().zip(timelines).zip(starts()).map(place).collect()
 }
 
-fn jumps(track: &TrackInput, timeline: &Timeline, zero: &Moment) -> Vec<Jump> {
+/// Where the track jumps ahead, and which of the jumps are silent.
+fn jumps(track: &TrackInput, timeline: &Timeline, zero: &Moment) -> (Vec<Jump>, Vec<Silence>) {
     let on_axis = |decode_time: i128| {
         let moment = Moment { units: decode_time - i128::from(track.init.media_time), ..Moment::at(track) };
         to_ms(moment.since(zero).unwrap_or(0), MOVIE_TIMESCALE)
     };
-    let ahead = timeline.joins.iter().filter(|join| join.delta > 0);
-    let jump = |join: &Join| {
+    let (mut jumps, mut silences) = (Vec::new(), Vec::new());
+    for join in timeline.joins.iter().filter(|join| join.apart > 0) {
         let to = i128::from(join.tfdt);
-        Jump { segment: join.segment, from_ms: on_axis(to - i128::from(join.delta)), to_ms: on_axis(to) }
-    };
-    ahead.map(jump).collect()
+        let (segment, from_ms, to_ms) = (join.segment, on_axis(to - i128::from(join.apart)), on_axis(to));
+        jumps.push(Jump { segment, from_ms, to_ms });
+        if join.silent > 0 {
+            silences.push(Silence { segment, from_ms, to_ms, frames: join.silent });
+        }
+    }
+    (jumps, silences)
 }
 
 /// A presentation time, exact.

@@ -3,6 +3,7 @@
 use crate::synthetic::init::{Codec, mp4a, opus, sound};
 use crate::synthetic::{Memory, Store, block_on};
 use bytes::Bytes;
+use domain::id::Sha256;
 use domain::mux::Fill;
 use domain::segment::Track;
 use media::index::{Builder, Sample};
@@ -33,7 +34,7 @@ fn segment(index: u32, tfdt: u64, frame: &[u8], duration: u32, count: usize) -> 
     (0..count).for_each(|_| builder.sample(sample).unwrap());
     let object = Bytes::from([b"styp", &frame.repeat(count)[..]].concat());
     let (size_bytes, packed) = (object.len() as u64, Bytes::from(builder.finish().unwrap().0));
-    (SegmentInput { index, size_bytes, sha256: None, packed, shift: 0, salvaged: false }, object)
+    (SegmentInput { index, size_bytes, sha256: Some(Sha256::of(&object)), packed, shift: 0, salvaged: false }, object)
 }
 
 fn muxed(tracks: Vec<TrackInput>, objects: Vec<(Track, Bytes)>) -> (Layout, Vec<u8>) {
