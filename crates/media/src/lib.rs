@@ -16,5 +16,6 @@ pub mod mux;
 pub mod readback;
 pub mod salvage;
 pub mod sampling;
+pub mod shape;
 pub mod silence;
 pub mod walk;

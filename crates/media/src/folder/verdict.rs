@@ -2,56 +2,72 @@
 
 #![forbid(unsafe_code)]
 
-use super::scan::{Found, FoundTrack};
-use super::{Failure, Options};
+use super::scan::{Found, FoundSegment, FoundTrack};
+use super::{Failure, Options, twins};
 use crate::defect::Defect;
-use crate::index::IndexReader;
-use crate::init::Init;
 use crate::layout::{SegmentInput, TrackInput};
 use crate::walk::Media;
+use crate::{shape, silence};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use domain::completeness::{self, Completeness, Declaration, Last, Limits, Object, Seen};
 use domain::id::{OwnerId, RecordingId, Sha256};
 use domain::manifest::{LEGACY_DURATION_US, Manifest};
-use domain::mux::{Fill, Gap};
-use domain::segment::{Row, Span, State, Track};
+use domain::mux::{Gap, Plan, PlanTrack, Repair};
+use domain::segment::{Row, State, Track};
 use std::collections::BTreeMap;
+use std::path::Path;
 
-/// What is muxed, and what it lacks.
+/// What is muxed, what it lacks and what was put right.
 pub(super) struct Verdict {
     pub(super) tracks: Vec<TrackInput>,
     pub(super) gaps: Vec<Gap>,
+    pub(super) repairs: Vec<Repair>,
 }
 
-pub(super) fn judge(found: Found, options: &Options) -> Result<Verdict, Failure> {
+/// Judges what was found in `folder`. Only segments that may be copies of one another are read.
+pub(super) fn judge(folder: &Path, found: Found, options: &Options) -> Result<Verdict, Failure> {
     let Found { mut tracks, manifest } = found;
     // A recorder opens both tracks; one that never got a segment has nothing to lose.
     tracks.retain(|_, track| !track.segments.is_empty());
     refuse_track_without_samples(&tracks)?;
     let declared = manifest.and_then(|manifest| declaration(&manifest, &tracks));
-    let gaps = match completeness::check(&seen(&tracks, declared, options)?) {
-        Completeness::Complete(plan) | Completeness::Incomplete(plan) => plan.gaps,
+    let plan = match completeness::check(&seen(folder, &tracks, declared, options)?) {
+        Completeness::Complete(plan) | Completeness::Incomplete(plan) => plan,
         Completeness::Broken(broken) => return Err(Failure::new(broken.code(), &broken)),
         Completeness::Waiting { .. } => return Err(Failure::of(&Defect::Empty)),
     };
-    let tracks = tracks.into_values().filter_map(|track| {
-        let init = track.init?;
-        let segments = track.segments.into_iter().filter_map(|(index, segment)| {
-            let media = segment.media.ok()?;
-            let (size_bytes, packed) = (segment.size_bytes, Bytes::from(media.index));
-            Some(SegmentInput { index, size_bytes, sha256: None, packed, shift: 0, salvaged: false })
-        });
-        Some(TrackInput { init, segments: segments.collect(), fill: Fill::Hold })
+    let Plan { tracks: planned, gaps, repairs, .. } = plan;
+    let tracks = planned.iter().filter_map(|planned| input(tracks.remove(&planned.track)?, planned));
+    Ok(Verdict { tracks: tracks.collect(), gaps, repairs })
+}
+
+fn input(mut found: FoundTrack, planned: &PlanTrack) -> Option<TrackInput> {
+    let segments = planned.segments.iter().filter_map(|segment| {
+        let packed = Bytes::from(found.segments.remove(&segment.index)?.usable()?.index);
+        let domain::mux::PlanSegment { index, size_bytes, shift, salvaged, .. } = *segment;
+        Some(SegmentInput { index, size_bytes, sha256: None, packed, shift, salvaged })
     });
-    Ok(Verdict { tracks: tracks.collect(), gaps })
+    let segments = segments.collect();
+    Some(TrackInput { init: found.init?, segments, fill: planned.fill })
+}
+
+impl FoundSegment {
+    /// What of it can be muxed.
+    fn usable(self) -> Option<Media> {
+        self.media.ok().or(self.salvaged)
+    }
+
+    fn as_usable(&self) -> Option<&Media> {
+        self.media.as_ref().ok().or(self.salvaged.as_ref())
+    }
 }
 
 /// A track of which not one segment can be read is lost, not degraded: the first defect says why.
 fn refuse_track_without_samples(tracks: &BTreeMap<Track, FoundTrack>) -> Result<(), Failure> {
     for (track, found) in tracks {
         let mut segments = found.segments.iter();
-        if found.segments.values().any(|segment| segment.media.is_ok()) {
+        if found.segments.values().any(|segment| segment.as_usable().is_some()) {
             continue;
         }
         let first = segments.find_map(|(index, segment)| segment.media.as_ref().err().map(|defect| (index, defect)));
@@ -63,24 +79,30 @@ fn refuse_track_without_samples(tracks: &BTreeMap<Track, FoundTrack>) -> Result<
 }
 
 fn seen(
+    folder: &Path,
     tracks: &BTreeMap<Track, FoundTrack>,
     declared: Option<Declaration>,
     options: &Options,
 ) -> Result<Seen, Failure> {
-    let (mut rows, mut objects) = (Vec::new(), Vec::new());
+    let (mut rows, mut objects, mut shapes) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (&track, found) in tracks {
-        let mut add = |index, size_bytes, span| {
-            // Nothing of the plan but its gaps is used, so no digest is made.
-            let sha256 = Some(Sha256([0; 32]));
-            rows.push(Row { track, index, state: State::Stored, size_bytes, sha256, span, defect: None });
-            objects.push(Object { track, index, size_bytes });
-        };
-        add(0, found.init_bytes, None);
+        // Nothing holds the initialization section to its digest, so none is made.
+        let (size_bytes, sha256) = (found.init_bytes, Some(Sha256([0; 32])));
+        rows.push(Row { track, index: 0, state: State::Stored, size_bytes, sha256, span: None, defect: None });
+        objects.push(Object { track, index: 0, size_bytes });
+        let digests = twins::digests(folder, track, found)?;
         for (&index, segment) in found.segments.iter().filter(|(_, segment)| !segment.is_missing()) {
-            let span = segment.media.as_ref().ok().zip(found.init.as_ref()).map(|(media, init)| presented(media, init));
-            add(index, segment.size_bytes, span);
+            let usable = segment.as_usable().zip(found.init.as_ref());
+            let shape = usable.and_then(|(media, init)| shape::of(&media.index, init));
+            let span = usable.filter(|_| shape.is_some()).map(|(media, _)| media.span);
+            let defect = segment.media.as_ref().err().map(Defect::to_string);
+            let (size_bytes, sha256) = (segment.size_bytes, digests.get(&index).copied());
+            rows.push(Row { track, index, state: State::Stored, size_bytes, sha256, span, defect });
+            objects.push(Object { track, index, size_bytes });
+            shapes.extend(shape.map(|shape| ((track, index), shape)));
         }
     }
+    let sound = tracks.get(&Track::Audio).and_then(|found| found.init.as_ref());
     let never = DateTime::UNIX_EPOCH;
     let id = |error| Failure::new("internal", &error);
     Ok(Seen {
@@ -91,9 +113,9 @@ fn seen(
         version: 1,
         declared,
         claimed: None,
-        shapes: BTreeMap::new(),
-        silent_frame: None,
-        pauses: completeness::Pauses::Auto,
+        shapes,
+        silent_frame: sound.and_then(silence::frame).map(|frame| frame.duration),
+        pauses: options.pauses,
         rows,
         objects,
         // Nothing will come any more: every deadline has passed.
@@ -101,23 +123,6 @@ fn seen(
         now: never + TimeDelta::days(365),
         limits: Limits { max_gap_ratio: options.max_gap_ratio.unwrap_or(1.0), ..Limits::default() },
     })
-}
-
-/// When a segment is presented. Decode times would make every gap late or early by the encoder's delay.
-fn presented(media: &Media, init: &Init) -> Span {
-    let Ok(index) = IndexReader::open(&media.index) else { return media.span };
-    let (mut from, mut to) = (i64::MAX, 0);
-    for fragment in index.fragments() {
-        let mut at = fragment.tfdt as i64 - init.media_time;
-        for sample in fragment.samples() {
-            let composed = at + i64::from(sample.composition_offset);
-            from = from.min(composed);
-            at += i64::from(sample.duration);
-            to = to.max(composed + i64::from(sample.duration));
-        }
-    }
-    let from = from.clamp(0, to);
-    Span { start: from as u64, duration: (to - from) as u64, ..media.span }
 }
 
 /// A manifest declares the end when it says so, or when it lists more than there is.

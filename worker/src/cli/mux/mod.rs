@@ -1,5 +1,6 @@
 //! `spool mux`: a folder of segments to one MP4, without database, store or settings.
 
+mod decode;
 mod libavformat;
 
 use super::exit::{Exit, Failure};
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// Make no SHA-256 of the result.
     #[arg(long)]
     no_hash: bool,
+    /// How closely the result is looked at before it appears: none is structure and counts only, sample decodes some too.
+    #[arg(long, value_enum, default_value = "sample")]
+    verify: decode::Depth,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -89,11 +93,15 @@ async fn mux(args: &Args) -> Report {
         GapPolicy::Fail => Policy::Fail,
     };
     let hashing = if args.no_hash { Hashing::Off } else { Hashing::Sha256 };
-    let options = Options { policy, max_gap_ratio: args.max_gap_ratio, manifest: args.manifest.clone(), hashing };
+    let (max_gap_ratio, manifest) = (args.max_gap_ratio, args.manifest.clone());
+    let options = Options { policy, max_gap_ratio, manifest, hashing, ..Options::default() };
     if args.engine == Engine::Libavformat {
         return libavformat::mux(&args.dir, &args.output, &options).await;
     }
-    let report = folder::mux(&args.dir, &args.output, &options, |_| {}).await;
+    let report = match folder::make(&args.dir, &args.output, &options, |_| {}).await {
+        Ok(made) => decode::publish(made, args.verify).await,
+        Err(report) => report,
+    };
     match &report.error {
         Some(error) if args.engine == Engine::Auto && is_inexpressible(&error.code) => {
             output::complain(&format!("the built-in engine cannot: {}; trying libavformat", error.message));
