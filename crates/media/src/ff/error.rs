@@ -1,5 +1,6 @@
 //! What can go wrong between us and FFmpeg's libraries.
 
+use domain::segment::Track;
 use thiserror::Error;
 
 /// An FFmpeg error code with its text; the text is FFmpeg's own and never decides anything.
@@ -64,6 +65,14 @@ pub enum Error {
         /// The input.
         object: String,
     },
+    /// MP4 has no place for a codec, and it may not be encoded again.
+    #[error("the {track} track is {codec}, for which MP4 has no place")]
+    NotInMp4 {
+        /// Which track.
+        track: Track,
+        /// Codec as FFmpeg names it.
+        codec: String,
+    },
     /// Timestamps of the input cannot be put on one clock.
     #[error("{track} of {object} has {what} at packet {packet}")]
     Timestamps {
@@ -118,6 +127,7 @@ impl Error {
             Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
             Error::NoEncoder { .. }
             | Error::NoStream { .. }
+            | Error::NotInMp4 { .. }
             | Error::Timestamps { .. }
             | Error::Corrupt { .. }
             | Error::Fragment { .. }

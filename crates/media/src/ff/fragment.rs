@@ -27,7 +27,9 @@ impl Fragmenter {
     /// Opens a muxer for a track with these codec parameters whose packets were stamped in `time_base`.
     pub(super) fn open(track: Track, mut parameters: Parameters, time_base: Rational) -> Result<Fragmenter, Error> {
         let name = track.as_str();
-        clear_codec_tag(&mut parameters);
+        if !has_own_tag(&parameters) {
+            clear_codec_tag(&mut parameters);
+        }
         let sink = Sink::default();
         let io = StreamIo::from_write(sink.clone()).during("open muxer of", name)?;
         let mut output = format::output_to_stream(io, None, Some("mp4")).during("open muxer of", name)?;
@@ -83,6 +85,15 @@ impl Fragmenter {
 
 /// Segment type box as FFmpeg's `dash` muxer writes it before each segment: brands msdh and msix (ISO/IEC 23009-1).
 const STYP: [u8; 24] = *b"\0\0\0\x18stypmsdh\0\0\0\0msdhmsix";
+
+/// Whether the sample entry's name says something that the codec alone does not: where the parameter sets are. Without its
+/// tag hvc1 would become hev1.
+#[allow(unsafe_code)]
+fn has_own_tag(parameters: &Parameters) -> bool {
+    // SAFETY: the pointer is that of live codec parameters; a plain integer is read, for which the safe API has no getter.
+    let tag = unsafe { (*parameters.as_ptr()).codec_tag };
+    matches!(&tag.to_le_bytes(), b"avc1" | b"avc3" | b"hvc1" | b"hev1")
+}
 
 /// The muxer picks the sample entry's name itself (avc1, mp4a): the tag of another container, for example of an
 /// MPEG transport stream, is refused by it.

@@ -85,9 +85,14 @@ impl Input {
     /// Leaves the packets of every other stream unread: where each range is a request, sound that nobody decodes costs as
     /// many as the picture.
     pub(super) fn read_only(&mut self, wanted: usize) {
+        self.read_only_these(&[wanted]);
+    }
+
+    /// The same with several streams.
+    pub(super) fn read_only_these(&mut self, wanted: &[usize]) {
         for mut stream in self.context.streams_mut() {
-            let discard =
-                if stream.index() == wanted { AVDiscard::AVDISCARD_DEFAULT } else { AVDiscard::AVDISCARD_ALL };
+            let read = wanted.contains(&stream.index());
+            let discard = if read { AVDiscard::AVDISCARD_DEFAULT } else { AVDiscard::AVDISCARD_ALL };
             set_discard(&mut stream, discard);
         }
     }

@@ -6,5 +6,6 @@ mod damage;
 mod file;
 mod made;
 mod pictures;
+mod recast;
 mod strict;
 mod synthetic;

@@ -6,6 +6,7 @@
 
 mod file;
 mod lane;
+pub mod recast;
 mod synthetic;
 mod track;
 

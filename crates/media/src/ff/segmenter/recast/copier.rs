@@ -1,0 +1,376 @@
+//! One stream copied packet by packet into segments.
+
+use super::super::super::Error;
+use super::super::super::fragment::Fragmenter;
+use super::super::{Event, Sink};
+use super::TrackReport;
+use super::adts::{self, Stripper};
+use super::codecs;
+use super::lanes::NANOS;
+use super::sound::SampleClock;
+use crate::boxes::{BoxRef, Boxes};
+use domain::segment::{Span, Track};
+use ffmpeg_next::codec::Parameters;
+use ffmpeg_next::mathematics::Rescale as _;
+use ffmpeg_next::packet::side_data;
+use ffmpeg_next::{Packet, Rational, Stream};
+use std::ops::Range;
+
+/// Milliseconds.
+const MILLIS: Rational = Rational(1, 1_000);
+
+/// A segment ends at the first key frame from here on, in milliseconds.
+const TARGET_MS: i64 = 2_000;
+
+/// Where there is no key frame, as in recordings of browsers, it ends here all the same: what is open lies in memory.
+const LONGEST_MS: i64 = 10_000;
+
+/// For the same reason it ends when it is so large.
+const LARGEST_BYTES: u64 = 8 << 20;
+
+/// A packet of sound that comes so much later than the one before it ends leaves a hole, which is told; a shorter one is
+/// rounding, and the packet before it lasts until it.
+const HOLE_MS: i64 = 100;
+
+/// Decode times that go back by less than this are put right and counted; what goes back further is another clock.
+const BACK_MS: i64 = 1_000;
+
+/// Packets without decode time at the beginning that are kept until the container tells one: the deepest reordering of
+/// H.264 and HEVC is 16 frames.
+const WAITING_MAX: usize = 32;
+
+/// Copies one stream.
+pub(super) struct Copier {
+    report: TrackReport,
+    fragmenter: Fragmenter,
+    parameters: Parameters,
+    from: Rational,
+    to: Rational,
+    /// Subtracted from every time of the stream, in `from`.
+    zero: i64,
+    adts: Option<Stripper>,
+    clock: Option<SampleClock>,
+    waiting: Vec<Packet>,
+    /// The newest packet, in `to` from the track's start: it is written when the next one tells how long it lasts.
+    held: Option<Packet>,
+    last_delta: i64,
+    /// First presented moment of the track.
+    start: Option<i64>,
+    pieces: Vec<(u32, u64)>,
+    open: Option<Open>,
+    /// The display matrix of a `tkhd`, where the source has one.
+    matrix: Option<Vec<u8>>,
+    presented: bool,
+    /// Packets at the end that are not presented.
+    tail: u64,
+}
+
+/// The segment that is being filled.
+struct Open {
+    index: u32,
+    /// Decode time of its first packet, from the track's start.
+    since: i64,
+    end: i64,
+    /// Finished fragments of it.
+    bytes: Vec<u8>,
+    /// Payload behind them.
+    fragment_bytes: u64,
+}
+
+impl Copier {
+    pub(super) fn open(
+        stream: &Stream<'_>,
+        report: TrackReport,
+        zero_ns: i64,
+        pieces: &[(u32, u64)],
+    ) -> Result<Copier, Error> {
+        let (parameters, from) = (stream.parameters().clone(), stream.time_base());
+        let fragmenter = Fragmenter::open(report.track, parameters.clone(), from)?;
+        let to = fragmenter.time_base();
+        let rate = codecs::sample_rate(&parameters);
+        // One unit of the container, in samples, rounded up.
+        let unit = |rate: i32| i64::from(rate) * i64::from(from.numerator()) / i64::from(from.denominator().max(1)) + 1;
+        let counted = report.track == Track::Audio && rate > 0 && to == Rational(1, rate);
+        let clock = counted.then(|| SampleClock::new(unit(rate), codecs::priming_samples(&parameters)));
+        let matrix = stream.side_data().find(|data| data.kind() == side_data::Type::DisplayMatrix);
+        let matrix = matrix.and_then(|data| tkhd_matrix(data.data()));
+        let zero = zero_ns.rescale(NANOS, from);
+        let pieces = pieces.to_vec();
+        let (waiting, held, start, open, adts) = (Vec::new(), None, None, None, None);
+        let (last_delta, presented, tail) = (0, false, 0);
+        Ok(Copier {
+            report,
+            fragmenter,
+            parameters,
+            from,
+            to,
+            zero,
+            adts,
+            clock,
+            waiting,
+            held,
+            last_delta,
+            start,
+            pieces,
+            open,
+            matrix,
+            presented,
+            tail,
+        })
+    }
+
+    /// Takes the next packet of the stream, in decode order.
+    pub(super) fn push(&mut self, packet: Packet, sink: &mut Sink) -> Result<(), Error> {
+        if codecs::is_discarded(&packet) {
+            // Before anything is presented it is priming, or what the first picture refers to.
+            if self.presented {
+                self.tail += 1;
+                return Ok(());
+            }
+        } else if self.tail > 0 {
+            return Err(self.wrong("a cut by its edit list that is not at its beginning or end"));
+        } else {
+            self.presented = true;
+        }
+        let first = self.start.is_none() && self.waiting.is_empty();
+        if first && self.report.track == Track::Video && !packet.is_key() {
+            self.report.left_out += 1;
+            return Ok(());
+        }
+        let mut packet = self.without_header(packet, first)?;
+        let stamped = packet.pts().or(packet.dts()).ok_or_else(|| self.wrong("no timestamp"))?;
+        packet.set_pts(Some(stamped));
+        if self.report.track == Track::Audio {
+            packet.set_dts(Some(stamped));
+        }
+        match packet.dts() {
+            Some(dts) => self.end_waiting(dts, sink)?,
+            None if self.waiting.len() < WAITING_MAX => {
+                self.waiting.push(packet);
+                return Ok(());
+            }
+            None => {
+                self.order_waiting(sink)?;
+                packet.set_dts(packet.pts());
+            }
+        }
+        self.place(packet, sink)
+    }
+
+    /// Writes what is held back and ends the last segment. `None`: there was no packet.
+    pub(super) fn finish(mut self, sink: &mut Sink) -> Result<Option<TrackReport>, Error> {
+        self.order_waiting(sink)?;
+        let Some(held) = self.held.take() else { return Ok(None) };
+        let own = held.duration();
+        self.write(held, if own > 0 { own } else { self.last_delta.max(1) }, sink)?;
+        self.end_segment(sink)?;
+        self.report.left_out += self.tail;
+        Ok(Some(self.report))
+    }
+
+    fn without_header(&mut self, packet: Packet, first: bool) -> Result<Packet, Error> {
+        if first && self.adts.is_none() && self.report.codec == "aac" && adts::has_header(&packet) {
+            self.adts = Some(Stripper::open(&self.parameters, self.from)?);
+        }
+        match &mut self.adts {
+            Some(stripper) => stripper.strip(packet),
+            None => Ok(packet),
+        }
+    }
+
+    /// Packets that came before any decode time was told are decoded before `dts`, one after the other.
+    fn end_waiting(&mut self, dts: i64, sink: &mut Sink) -> Result<(), Error> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let count = waiting.len() as i64;
+        for (n, mut packet) in (0..).zip(waiting) {
+            let step = packet.duration().max(1);
+            let before = dts - (count - n) * step;
+            packet.set_dts(Some(packet.pts().map_or(before, |pts| before.min(pts))));
+            self.place(packet, sink)?;
+        }
+        Ok(())
+    }
+
+    /// The same when none is ever told: decoding follows the order of presentation, as much earlier as it has to.
+    fn order_waiting(&mut self, sink: &mut Sink) -> Result<(), Error> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let times: Vec<i64> = waiting.iter().filter_map(Packet::pts).collect();
+        let mut sorted = times.clone();
+        sorted.sort_unstable();
+        let early = sorted.iter().zip(&times).map(|(decoded, presented)| decoded - presented).max().unwrap_or(0);
+        for (mut packet, decoded) in waiting.into_iter().zip(sorted) {
+            packet.set_dts(Some(decoded - early));
+            self.place(packet, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a packet on the track's clock, writes the one before it, and ends segments.
+    fn place(&mut self, mut packet: Packet, sink: &mut Sink) -> Result<(), Error> {
+        let samples = codecs::samples_of(&packet, &self.parameters);
+        let (mut pts, mut dts) = (packet.pts().unwrap_or(0) - self.zero, packet.dts().unwrap_or(0) - self.zero);
+        (pts, dts) = (pts.rescale(self.from, self.to), dts.rescale(self.from, self.to));
+        let mut duration = packet.duration().max(0).rescale(self.from, self.to);
+        if let (Some(clock), Some(samples)) = (&mut self.clock, samples) {
+            pts = clock.place(pts, samples);
+            dts = pts;
+            duration = (samples - padding_of(&packet)).max(1);
+        }
+        let start = match self.start {
+            Some(start) => start,
+            None => self.begin(pts),
+        };
+        (pts, dts) = (pts - start, dts - start);
+        if let Some(last) = self.held.as_ref().and_then(Packet::dts)
+            && dts <= last
+        {
+            if last - dts > self.ticks(BACK_MS) {
+                return Err(self.wrong("a decode time that goes back"));
+            }
+            self.report.moved += 1;
+            dts = last + 1;
+        }
+        packet.set_pts(Some(pts.max(dts)));
+        packet.set_dts(Some(dts));
+        packet.set_duration(duration);
+        let hole = match self.held.take() {
+            Some(held) => self.write_until(held, dts, sink)?,
+            None => false,
+        };
+        self.cut_before(&packet, hole, sink)?;
+        self.held = Some(packet);
+        Ok(())
+    }
+
+    /// The track begins where its first packet is presented, not before 0: priming lies before that.
+    fn begin(&mut self, first_pts: i64) -> i64 {
+        let start = first_pts.max(0);
+        self.fragmenter.set_offset(start.unsigned_abs());
+        self.start = Some(start);
+        start
+    }
+
+    /// Writes the packet before the one decoded at `dts`, and says whether there is a hole between the two.
+    fn write_until(&mut self, held: Packet, dts: i64, sink: &mut Sink) -> Result<bool, Error> {
+        let (delta, own) = (dts - held.dts().unwrap_or(dts), held.duration());
+        let hole = self.report.track == Track::Audio && own > 0 && delta > own + self.ticks(HOLE_MS);
+        self.last_delta = if hole { own } else { delta };
+        self.write(held, self.last_delta, sink)?;
+        Ok(hole)
+    }
+
+    fn write(&mut self, mut packet: Packet, duration: i64, sink: &mut Sink) -> Result<(), Error> {
+        packet.set_duration(duration);
+        let dts = packet.dts().unwrap_or(0);
+        let index = self.open.as_ref().map_or_else(|| self.piece_of(&packet).unwrap_or(1), |open| open.index);
+        let fresh = || Open { index, since: dts, end: dts, bytes: Vec::new(), fragment_bytes: 0 };
+        let open = self.open.get_or_insert_with(fresh);
+        open.end = dts + duration;
+        open.fragment_bytes += packet.size() as u64;
+        self.report.packets += 1;
+        self.fragmenter.write(&mut packet)?;
+        if self.report.packets == 1 {
+            let mut bytes = self.fragmenter.flush()?;
+            if let Some(matrix) = &self.matrix {
+                set_matrix(&mut bytes, matrix);
+            }
+            return emit(sink, Event::Init { track: self.report.track, bytes });
+        }
+        Ok(())
+    }
+
+    /// Ends the segment, or its fragment, where `packet` does not belong to it.
+    fn cut_before(&mut self, packet: &Packet, hole: bool, sink: &mut Sink) -> Result<(), Error> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let (index, age) = (open.index, packet.dts().unwrap_or(0) - open.since);
+        let large = open.fragment_bytes >= LARGEST_BYTES;
+        let next = match self.piece_of(packet) {
+            Some(piece) if piece > index => Some(piece),
+            Some(_) if hole || large => return self.end_fragment(),
+            Some(_) => None,
+            None => {
+                let due = packet.is_key() && age >= self.ticks(TARGET_MS);
+                (due || hole || large || age >= self.ticks(LONGEST_MS)).then_some(index + 1)
+            }
+        };
+        let Some(index) = next else { return Ok(()) };
+        self.end_segment(sink)?;
+        let since = packet.dts().unwrap_or(0);
+        self.open = Some(Open { index, since, end: since, bytes: Vec::new(), fragment_bytes: 0 });
+        Ok(())
+    }
+
+    /// The source's segment that a packet lies in; `None` where the source has none.
+    fn piece_of(&self, packet: &Packet) -> Option<u32> {
+        let at = u64::try_from(packet.position()).unwrap_or(0);
+        let behind = self.pieces.partition_point(|(_, first)| *first <= at);
+        let (index, _) = self.pieces.get(behind.saturating_sub(1))?;
+        Some(*index)
+    }
+
+    fn end_fragment(&mut self) -> Result<(), Error> {
+        if let Some(open) = &mut self.open
+            && open.fragment_bytes > 0
+        {
+            open.bytes.extend(self.fragmenter.flush()?);
+            open.fragment_bytes = 0;
+        }
+        Ok(())
+    }
+
+    fn end_segment(&mut self, sink: &mut Sink) -> Result<(), Error> {
+        self.end_fragment()?;
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let ticks = |value: i64| u64::try_from(value).unwrap_or(0);
+        let timescale = u32::try_from(self.to.denominator()).unwrap_or(1);
+        let start = ticks(open.since + self.start.unwrap_or(0));
+        let span = Span { timescale, start, duration: ticks(open.end - open.since) };
+        emit(sink, Event::Segment { track: self.report.track, index: open.index, bytes: open.bytes, span })
+    }
+
+    fn ticks(&self, millis: i64) -> i64 {
+        millis.rescale(MILLIS, self.to)
+    }
+
+    fn wrong(&self, what: &'static str) -> Error {
+        let packet = self.report.packets;
+        Error::Timestamps { track: self.report.track.as_str(), object: "the input".to_owned(), what, packet }
+    }
+}
+
+fn emit(sink: &mut Sink, event: Event) -> Result<(), Error> {
+    if sink(event).is_break() { Err(Error::Abandoned) } else { Ok(()) }
+}
+
+/// Samples at the end of the last packet that are not heard: FFmpeg's side data of skipped samples has them in its second
+/// field.
+fn padding_of(packet: &Packet) -> i64 {
+    let skipped = packet.side_data().find(|data| data.kind() == side_data::Type::SkipSamples);
+    let field = skipped.and_then(|data| data.data().get(4..8)?.try_into().ok());
+    field.map_or(0, |field| i64::from(u32::from_le_bytes(field)))
+}
+
+/// FFmpeg's side data has the nine numbers of a `tkhd` in its order, in the machine's own bytes.
+fn tkhd_matrix(side_data: &[u8]) -> Option<Vec<u8>> {
+    let (numbers, rest) = side_data.as_chunks::<4>();
+    let whole = numbers.len() == 9 && rest.is_empty();
+    whole.then(|| numbers.iter().flat_map(|number| i32::from_ne_bytes(*number).to_be_bytes()).collect())
+}
+
+/// Puts a display matrix into the only track of an initialization section that our own muxer has just written.
+fn set_matrix(init: &mut [u8], matrix: &[u8]) {
+    if let Some(place) = matrix_place(init)
+        && let Some(bytes) = init.get_mut(place)
+    {
+        bytes.copy_from_slice(matrix);
+    }
+}
+
+/// Where the matrix lies: ISO/IEC 14496-12, 8.3.2.
+fn matrix_place(init: &[u8]) -> Option<Range<usize>> {
+    let moov = Boxes::of(init).filter_map(Result::ok).find(|found| found.kind.0 == *b"moov")?;
+    let tkhd: BoxRef<'_> = moov.require(b"trak").ok()?.require(b"tkhd").ok()?;
+    let body = usize::try_from(tkhd.at).ok()? + (tkhd.whole.len() - tkhd.body.len());
+    let before = if tkhd.body.first() == Some(&1) { 52 } else { 40 };
+    Some(body + before..body + before + 36)
+}
