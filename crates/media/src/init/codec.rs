@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::aac::AudioConfig;
 use crate::boxes::{BoxRef, Fields, FourCc};
 use crate::defect::Defect;
 use domain::segment::{CodecFacts, Track};
@@ -57,7 +58,13 @@ fn audio(entry: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
         *SOUND.get(version).ok_or(Defect::BadBox { kind: entry.kind, at: entry.at, what: "its version is unknown" })?;
     let tag = tag_of(entry)?;
     let codec = match &entry.kind.0 {
-        b"mp4a" => mpeg4_audio(&config(entry, boxes, b"esds")?)?,
+        b"mp4a" => {
+            let (codec, config) = mpeg4_audio(&config(entry, boxes, b"esds")?)?;
+            let told = |told: Option<u32>, entry| told.filter(|&told| told > 0).unwrap_or(entry);
+            channels = told(config.map(|config| config.channels), channels);
+            sample_rate = told(config.map(|config| config.sample_rate), sample_rate);
+            codec
+        }
         b"Opus" => {
             let mut config = config(entry, boxes, b"dOps")?.fields();
             config.skip(1)?;
@@ -65,10 +72,12 @@ fn audio(entry: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
             "opus".to_owned()
         }
         b"fLaC" => {
-            // The 16.16 field of the entry cannot hold rates from 65536 on; STREAMINFO has 20 bits for it.
+            // The 16.16 field of the entry cannot hold rates from 65536 on; STREAMINFO has 20 bits for it, then three for
+            // the channels but one (RFC 9639 8.2).
             let mut config = config(entry, boxes, b"dfLa")?.fields();
             config.skip(8 + 10)?;
-            sample_rate = config.u32()? >> 12;
+            let packed = config.u32()?;
+            (sample_rate, channels) = (packed >> 12, (packed >> 9 & 7) + 1);
             "flac".to_owned()
         }
         _ => tag,
@@ -141,8 +150,9 @@ fn vpx(tag: &str, config: &BoxRef<'_>) -> Result<String, Defect> {
     Ok(format!("{tag}.{profile:02}.{level:02}.{depth:02}"))
 }
 
-/// Walks ES, decoder configuration and decoder specific descriptors (ISO/IEC 14496-1 7.2.6).
-fn mpeg4_audio(esds: &BoxRef<'_>) -> Result<String, Defect> {
+/// Walks ES, decoder configuration and decoder specific descriptors (ISO/IEC 14496-1 7.2.6). Only MPEG-4 audio itself has
+/// the last one; others, MP3 for example, are told by their object type alone.
+fn mpeg4_audio(esds: &BoxRef<'_>) -> Result<(String, Option<AudioConfig>), Defect> {
     let bad = Defect::BadBox { kind: esds.kind, at: esds.at, what: "it has no decoder configuration" };
     let mut fields = esds.fields();
     fields.skip(4)?;
@@ -167,17 +177,13 @@ fn mpeg4_audio(esds: &BoxRef<'_>) -> Result<String, Defect> {
     let object = fields.u8()?;
     fields.skip(12)?;
     if object != 0x40 {
-        return Ok(format!("mp4a.{object:02x}"));
+        return Ok((format!("mp4a.{object:02x}"), None));
     }
     if descriptor(&mut fields)? != 5 {
         return Err(bad);
     }
-    let first = fields.u8()?;
-    let kind = match first >> 3 {
-        31 => 32 + ((first & 7) << 3 | fields.u8()? >> 5),
-        kind => kind,
-    };
-    Ok(format!("mp4a.40.{kind}"))
+    let config = AudioConfig::parse(fields.rest()).ok_or(bad)?;
+    Ok((format!("mp4a.40.{}", config.object_type), Some(config)))
 }
 
 /// Reads the tag of a descriptor and passes over its length, at most four bytes of seven bits.

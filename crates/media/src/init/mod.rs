@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aac;
 mod codec;
 
 use crate::boxes::{BoxRef, Boxes, EBML_MAGIC, FourCc};
