@@ -4,11 +4,11 @@
 
 #![forbid(unsafe_code)]
 
-use crate::mux::{ResultSink, SegmentReader, SegmentRef};
+use crate::mux::{Fetched, ResultSink, SegmentReader, SegmentRef};
 use crate::readback::RangedReader;
 use bytes::Bytes;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Read as _, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,11 +36,20 @@ impl FolderSegments {
 impl SegmentReader for FolderSegments {
     type Error = io::Error;
 
-    async fn read(&self, segment: SegmentRef) -> Result<Bytes, io::Error> {
+    async fn read(&self, segment: SegmentRef) -> Result<Fetched, io::Error> {
         let name = domain::segment::Name::Media(segment.index).to_string();
         let path = self.folder.join(segment.track.as_str()).join(name);
-        blocking(move || fs::read(path)).await.map(Bytes::from)
+        blocking(move || read_up_to(&path, segment.size_bytes.saturating_add(1))).await.map(Fetched::untagged)
     }
+}
+
+/// Reads a file, but never more than `max_bytes`: it may have grown since anybody looked.
+fn read_up_to(path: &Path, max_bytes: u64) -> io::Result<Bytes> {
+    let file = File::open(path)?;
+    let size_bytes = file.metadata()?.len().min(max_bytes);
+    let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).map_err(io::Error::other)?);
+    file.take(size_bytes).read_to_end(&mut bytes)?;
+    Ok(Bytes::from(bytes))
 }
 
 /// Ranges of one file.

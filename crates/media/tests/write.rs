@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::id::Sha256;
 use domain::segment::Track;
 use media::index::Sample;
-use media::mux::{self, Change, Error, Guard, Hashing, MuxReport, Options};
+use media::mux::{self, Change, Error, Guard, Hashing, MuxReport, Options, Tag};
 use proptest::prelude::*;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
@@ -74,12 +74,25 @@ fn segment_that_has_changed_is_named() {
     let failed = block_on(mux::write(&layout, &store, &mut sink, &Options::default(), |_| {})).unwrap_err();
     let Error::SourceChanged { track: Track::Audio, segment: 4, change } = failed else { panic!("{failed}") };
     assert_eq!(change, Change::Digest { expected, found });
-    // Without a look at the digest other bytes of the same length pass; a shorter object never does.
-    let size_only = Options { guard: Guard::Size, ..Options::default() };
-    block_on(mux::write(&layout, &store, &mut Memory::default(), &size_only, |_| {})).unwrap();
+    // Another tag is no proof of other bytes, and the tag that was recorded is one of the same; of another length nothing is.
+    let fails = |store: &Store, guard| {
+        let options = Options { guard, ..Options::default() };
+        match block_on(mux::write(&layout, store, &mut Memory::default(), &options, |_| {})) {
+            Ok(_) => None,
+            Err(Error::SourceChanged { change, .. }) => Some(change),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    store.tag = Some(Tag::Other);
+    assert_eq!(fails(&store, Guard::Samples), Some(Change::Digest { expected, found }));
+    store.tag = Some(Tag::Same);
+    assert_eq!(fails(&store, Guard::Digest), None);
     store.objects.insert((Track::Audio, 4), object.slice(..object.len() - 1));
-    let failed = block_on(mux::write(&layout, &store, &mut Memory::default(), &size_only, |_| {})).unwrap_err();
-    assert!(matches!(failed, Error::SourceChanged { change: Change::Size { .. }, .. }), "{failed}");
+    let (expected, found) = (object.len() as u64, object.len() as u64 - 1);
+    assert_eq!(fails(&store, Guard::Digest), Some(Change::Size { expected, found }));
+    store.objects.insert((Track::Audio, 4), object);
+    store.tag = Some(Tag::Other);
+    assert_eq!(fails(&store, Guard::Samples), None, "the same bytes under another tag");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::id::{RecordingId, Sha256};
 use domain::segment::{CodecFacts, Name, Row, Span, State, Track};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
+use std::collections::HashMap;
 
 /// A segment that was taken in and is about to be acknowledged.
 #[derive(Debug, Clone, PartialEq)]
@@ -399,4 +400,18 @@ async fn settle(
 /// The column is signed; nothing of ours comes near its end.
 pub(super) fn big(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Entity tags of stored media segments, by track and index, where the store has given any.
+///
+/// # Errors
+/// The database's.
+pub async fn etags(db: &impl ConnectionTrait, id: &RecordingId) -> Result<HashMap<(Track, u32), String>, Error> {
+    let sql = "SELECT track, index::int8, etag FROM spool.segment \
+        WHERE recording_id = $1 AND index > 0 AND state = 'stored' AND etag IS NOT NULL LIMIT $2";
+    let limit = 2 * i64::from(domain::segment::INDEX_MAX);
+    let rows = all(db, sql, [id.as_str().into(), limit.into()]).await;
+    let read =
+        |row: &QueryResult| Ok(((word(row, "track", Track::parse)?, number(row, "index")?), column(row, "etag")?));
+    rows.and_then(|rows| rows.iter().map(read).collect()).map_err(Error::of("list entity tags", id))
 }

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::db::{self, plans};
-use crate::storage::{self, ObjectWriter, Store};
+use crate::storage::{self, ObjectWriter, Store, is_entity_tag};
 use bytes::Bytes;
 use domain::id::Sha256;
 use domain::key::Keys;
@@ -12,8 +12,11 @@ use domain::segment::{Name, Track};
 use media::defect::Defect;
 use media::init::Init;
 use media::layout::{self, Layout, SegmentInput, TrackInput};
-use media::mux::{ResultSink, SegmentReader, SegmentRef};
+use media::mux::{Fetched, ResultSink, SegmentReader, SegmentRef, Tag};
 use media::readback::RangedReader;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
 /// Why a plan cannot be laid out.
@@ -121,26 +124,63 @@ async fn segments(cx: &Context, plan: &Plan, planned: &PlanTrack) -> Result<Vec<
     planned.segments.iter().map(input).collect()
 }
 
+/// Entity tags of stored segments, by track and index.
+pub(crate) type Tags = HashMap<(Track, u32), String>;
+
 /// Stored segments of one recording, or one stored result.
 #[derive(Debug, Clone)]
 pub struct Source {
     store: Store,
     keys: Keys,
     result: String,
+    tags: Arc<Tags>,
+    /// A read is asked for on condition of its tag until the store has refused one for nothing: it then has other tags
+    /// for what was copied or written in parts, and every read would be made twice.
+    conditional: Arc<AtomicBool>,
 }
 
 impl Source {
     /// The segments below `keys` and the result `result`.
     pub fn new(store: &Store, keys: Keys, result: &str) -> Source {
-        Source { store: store.clone(), keys, result: result.to_owned() }
+        let (store, result) = (store.clone(), result.to_owned());
+        Source { store, keys, result, tags: Arc::default(), conditional: Arc::new(AtomicBool::new(true)) }
     }
+
+    /// The same segments, held to the entity tags that the store gave them.
+    pub(crate) fn tagged(self, tags: Tags) -> Source {
+        Source { tags: Arc::new(tags), ..self }
+    }
+}
+
+/// A tag without the marks around it, in which the answers to a write and to a read may differ.
+fn bare(tag: &str) -> &str {
+    tag.trim_start_matches("W/").trim_matches('"')
 }
 
 impl SegmentReader for Source {
     type Error = storage::Error;
 
-    async fn read(&self, segment: SegmentRef) -> Result<Bytes, storage::Error> {
-        self.store.get(&self.keys.segment(segment.track, Name::Media(segment.index))).await
+    /// Reads a segment with one request, or with two when it was written again.
+    async fn read(&self, segment: SegmentRef) -> Result<Fetched, storage::Error> {
+        let key = self.keys.segment(segment.track, Name::Media(segment.index));
+        let recorded = self.tags.get(&(segment.track, segment.index)).map(String::as_str);
+        let condition = recorded.filter(|_| self.conditional.load(Ordering::Relaxed));
+        // One byte more, to see that it has grown, and no more than that.
+        let max_bytes = segment.size_bytes.saturating_add(1);
+        let got = match self.store.get_at_most(&key, max_bytes, condition).await {
+            Err(storage::Error::Changed { .. }) if condition.is_some() => {
+                self.conditional.store(false, Ordering::Relaxed);
+                self.store.get_at_most(&key, max_bytes, None).await?
+            }
+            got => got?,
+        };
+        let tag = match (recorded, got.etag.as_deref()) {
+            (Some(recorded), Some(found)) if bare(recorded) == bare(found) => Tag::Same,
+            // Servers ignore conditions, so what they answer counts.
+            (Some(recorded), Some(_)) if is_entity_tag(recorded) => Tag::Other,
+            (Some(_) | None, Some(_) | None) => Tag::Unknown,
+        };
+        Ok(Fetched { bytes: got.bytes, tag })
     }
 }
 

@@ -22,6 +22,8 @@ pub use faults::{Call, Fault, Faults};
 pub use open::{Addressing, Config, Identity, Service};
 pub use presign::Presigned;
 pub(crate) use presign::TTL_MAX as PRESIGN_TTL_MAX;
+pub use read::Got;
+pub(crate) use read::is_entity_tag;
 pub use timing::{Request, StoreOutcome};
 pub use writer::ObjectWriter;
 

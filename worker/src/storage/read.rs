@@ -5,6 +5,15 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use std::ops::Range;
 
+/// An object as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Got {
+    /// Its bytes, or as many of them as were wanted.
+    pub bytes: Bytes,
+    /// The entity tag that it had, where the store has tags.
+    pub etag: Option<String>,
+}
+
 impl Store {
     /// The whole object.
     ///
@@ -20,12 +29,45 @@ impl Store {
         self.timed(Request::Get, get).await
     }
 
+    /// An object and its entity tag, but no more than `max_bytes` of it: others may write it, and make it longer than it
+    /// was when somebody last looked. With a `condition` only the object that has this entity tag, where the store takes
+    /// conditions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none, [`Error::Changed`] when it has another tag than the condition.
+    pub async fn get_at_most(&self, key: &str, max_bytes: u64, condition: Option<&str>) -> Result<Got, Error> {
+        let read = async {
+            let failed = |source| Error::of(Op::Get, key, source);
+            let mut buffers = self.reading(key, condition).await?.into_stream(..).await.map_err(failed)?;
+            let mut found: Vec<Bytes> = Vec::new();
+            let mut found_bytes = 0;
+            while found_bytes < max_bytes {
+                let buffer = match buffers.next().await {
+                    None => break,
+                    Some(Ok(buffer)) => buffer,
+                    Some(Err(source)) => return Err(self.honest(failed(source)).await),
+                };
+                let piece = buffer.to_bytes();
+                found_bytes += piece.len() as u64;
+                found.push(piece);
+            }
+            let etag = etag_of(&mut buffers).await;
+            let mut bytes = match found.as_slice() {
+                [only] => only.clone(),
+                pieces => Bytes::from(pieces.concat()),
+            };
+            bytes.truncate(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+            Ok(Got { bytes, etag })
+        };
+        self.bounded(key, read).await
+    }
+
     /// The bytes `range` of an object.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, [`Error::Short`] when it ends before the range does.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
-        self.get_range_of(key, range, None).await
+        self.get_range_of(key, range, None).await.map(|got| got.bytes)
     }
 
     /// The same of the object that has this entity tag, where the store has tags: for objects that others write, and may
@@ -33,24 +75,39 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::get_range`]; [`Error::Changed`] when the object has another tag by now.
-    pub async fn get_range_of(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, Error> {
+    pub async fn get_range_of(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Got, Error> {
         let read = async {
             let mut pieces = self.pieces(key, range, etag).await?;
             let first = pieces.next().await?.unwrap_or_default();
+            let etag = etag_of(&mut pieces.buffers).await;
             if pieces.found == pieces.expected {
-                return Ok(first);
+                return Ok(Got { bytes: first, etag });
             }
             let mut bytes = BytesMut::with_capacity(pieces.expected as usize);
             bytes.extend_from_slice(&first);
             while let Some(piece) = pieces.next().await? {
                 bytes.extend_from_slice(&piece);
             }
-            Ok(bytes.freeze())
+            Ok(Got { bytes: bytes.freeze(), etag })
         };
-        // Each piece has its time, and all of them together no more than one: a server that trickles is a slow server.
+        self.bounded(key, read).await
+    }
+
+    /// Each piece has its time, and all of them together no more than one: a server that trickles is a slow server.
+    async fn bounded<T>(&self, key: &str, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let slow = |source| Error::Unavailable { op: Op::Get, key: key.to_owned(), source: Box::new(source) };
         let bounded = async { tokio::time::timeout(self.patience, read).await.map_err(slow)? };
         self.timed(Request::Get, bounded).await
+    }
+
+    /// Begins to read an object, on condition of its entity tag where the store has tags.
+    async fn reading(&self, key: &str, condition: Option<&str>) -> Result<opendal::Reader, Error> {
+        let reading = self.op.reader_with(key);
+        let reading = match condition {
+            Some(etag) if matches!(self.place, Place::Bucket(_)) && is_entity_tag(etag) => reading.if_match(etag),
+            Some(_) | None => reading,
+        };
+        reading.await.map_err(|source| Error::of(Op::Get, key, source))
     }
 
     /// Makes sure that the place itself is there, before an object that is not is given up for lost. A server answers a
@@ -95,15 +152,21 @@ impl Store {
 
     async fn pieces(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Pieces, Error> {
         let failed = |source| Error::of(Op::Get, key, source);
-        let reading = self.op.reader_with(key);
-        let reading = match etag {
-            Some(etag) if matches!(self.place, Place::Bucket(_)) => reading.if_match(etag),
-            Some(_) | None => reading,
-        };
         let expected = range.end.saturating_sub(range.start);
-        let buffers = reading.await.map_err(failed)?.into_stream(range.clone()).await.map_err(failed)?;
+        let buffers = self.reading(key, etag).await?.into_stream(range.clone()).await.map_err(failed)?;
         Ok(Pieces { buffers, store: self.clone(), key: key.to_owned(), range, expected, found: 0 })
     }
+}
+
+/// Whether this is written as an entity tag is (RFC 9110, 8.8.3). Only that may be sent as a condition: where a listing
+/// tells of no tag, something else is noted in its place.
+pub(crate) fn is_entity_tag(text: &str) -> bool {
+    text.len() >= 2 && text.starts_with(['"', 'W']) && text.ends_with('"')
+}
+
+/// The entity tag of the answer that bytes came with; a folder tells of none.
+async fn etag_of(buffers: &mut opendal::BufferStream) -> Option<String> {
+    buffers.metadata().await.ok().and_then(|meta| meta.etag().map(str::to_owned))
 }
 
 /// A read under way that ends with the last byte asked for, or with an error.

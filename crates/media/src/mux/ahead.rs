@@ -5,11 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Change, Guard, Options, SegmentReader, SegmentRef};
-use crate::layout::{Chunk, Layout};
-use crate::walk;
+use super::{Change, Fetched, Guard, Options, SegmentReader, SegmentRef};
+use crate::layout::{Chunk, Layout, Source};
 use bytes::Bytes;
-use domain::id::Sha256;
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
@@ -21,7 +19,7 @@ const READS_MAX: usize = 32;
 /// Track and segment, both counted from 0.
 type Place = (usize, usize);
 
-type Arrival<E> = (Place, SegmentRef, Result<Bytes, E>);
+type Arrival<E> = (Place, SegmentRef, Result<Fetched, E>);
 
 /// Why a segment cannot be used.
 pub(super) enum Error<R> {
@@ -90,34 +88,34 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
 
     /// Asks for segments as long as the window has room.
     pub(super) fn fill(&mut self) {
-        while let Some(chunk) = self.next_unrequested() {
-            let size_bytes = self.layout.segment(&chunk).size_bytes;
+        while let Some((track, n)) = self.next_unrequested() {
+            let size_bytes = self.layout.segment_of(track, n).size_bytes;
             let fits = self.outstanding_bytes.saturating_add(size_bytes) <= self.window_bytes;
             if self.reading.len() >= READS_MAX || (!fits && self.outstanding_bytes > 0) {
                 return;
             }
-            self.request(chunk);
+            self.request(track, n);
         }
     }
 
-    fn next_unrequested(&mut self) -> Option<Chunk> {
+    fn next_unrequested(&mut self) -> Option<Place> {
         loop {
-            let chunk = *self.layout.chunks().get(self.next_chunk)?;
-            if chunk.segment >= self.requested[chunk.track] {
-                return Some(chunk);
+            let chunk = self.layout.chunks().get(self.next_chunk)?;
+            match chunk.segment() {
+                Some(n) if n >= self.requested[chunk.track] => return Some((chunk.track, n)),
+                Some(_) | None => self.next_chunk += 1,
             }
-            self.next_chunk += 1;
         }
     }
 
-    fn request(&mut self, chunk: Chunk) {
-        let input = self.layout.segment(&chunk);
-        let track = self.layout.init(chunk.track).track;
-        let segment = SegmentRef { track, index: input.index, size_bytes: input.size_bytes, sha256: input.sha256 };
-        self.requested[chunk.track] = chunk.segment + 1;
-        self.outstanding_bytes += segment.size_bytes;
-        let (reader, place) = (self.reader, (chunk.track, chunk.segment));
-        self.reading.push(async move { (place, segment, reader.read(segment).await) }.boxed());
+    fn request(&mut self, n: usize, segment: usize) {
+        let (input, place) = (self.layout.segment_of(n, segment), (n, segment));
+        let track = self.layout.init(n).track;
+        let wanted = SegmentRef { track, index: input.index, size_bytes: input.size_bytes, sha256: input.sha256 };
+        self.requested[n] = segment + 1;
+        self.outstanding_bytes += wanted.size_bytes;
+        let reader = self.reader;
+        self.reading.push(async move { (place, wanted, reader.read(wanted).await) }.boxed());
     }
 
     /// Waits for one read to end and keeps its bytes; waits for ever when none is under way.
@@ -126,52 +124,37 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
             std::future::pending::<()>().await;
         }
         let Some((place, segment, read)) = self.reading.next().await else { return Ok(()) };
-        let bytes = read.map_err(|source| Error::Read { segment, source })?;
-        self.check(place, &segment, &bytes).map_err(|change| Error::Changed { segment, change })?;
+        let fetched = read.map_err(|source| Error::Read { segment, source })?;
+        let (init, input) = (self.layout.init(place.0), self.layout.segment_of(place.0, place.1));
+        let checked = self.guard.check(init, input, &segment, &fetched);
+        checked.map_err(|change| Error::Changed { segment, change })?;
         self.segments += 1;
         self.read_bytes += segment.size_bytes;
-        self.held.insert(place, bytes);
+        self.held.insert(place, fetched.bytes);
         self.fill();
         Ok(())
     }
 
-    fn check(&self, place: Place, segment: &SegmentRef, bytes: &Bytes) -> Result<(), Change> {
-        let (expected, found) = (segment.size_bytes, bytes.len() as u64);
-        if expected != found {
-            return Err(Change::Size { expected, found });
-        }
-        match (self.guard, segment.sha256) {
-            (Guard::Digest | Guard::Samples, Some(expected)) => match Sha256::of(bytes) {
-                found if found == expected => Ok(()),
-                found => Err(Change::Digest { expected, found }),
-            },
-            (Guard::Samples, None) => {
-                let (track, n) = place;
-                let packed = &self.layout.segment_of(track, n).packed;
-                let walked = walk::media(self.layout.init(track), bytes, walk::Limits::NONE);
-                walked.is_ok_and(|media| media.index == *packed).then_some(()).ok_or(Change::Samples)
-            }
-            (Guard::Digest, None) | (Guard::Size, _) => Ok(()),
-        }
-    }
-
     /// The bytes of a chunk. Chunks are taken in the order of the layout.
     pub(super) async fn take(&mut self, chunk: &Chunk) -> Result<Bytes, Error<R::Error>> {
-        let place = (chunk.track, chunk.segment);
-        if self.current[chunk.track] != Some(chunk.segment) {
-            if let Some(done) = self.current[chunk.track].replace(chunk.segment) {
-                let done = self.held.remove(&(chunk.track, done));
+        let (track, n, offset) = match chunk.source {
+            Source::Segment { n, offset } => (chunk.track, n as usize, offset),
+            Source::Silence => return Ok(self.layout.silence(chunk).unwrap_or_default()),
+        };
+        if self.current[track] != Some(n) {
+            if let Some(done) = self.current[track].replace(n) {
+                let done = self.held.remove(&(track, done));
                 self.outstanding_bytes -= done.map_or(0, |done| done.len() as u64);
             }
-            if self.requested[chunk.track] <= chunk.segment {
-                self.request(*chunk);
+            if self.requested[track] <= n {
+                self.request(track, n);
             }
             self.fill();
         }
         loop {
-            if let Some(bytes) = self.held.get(&place) {
+            if let Some(bytes) = self.held.get(&(track, n)) {
                 // The layout has checked that every chunk lies inside its segment, and the guard its length.
-                let start = chunk.offset as usize;
+                let start = offset as usize;
                 return Ok(bytes.slice(start..start + chunk.len as usize));
             }
             self.arrive().await?;

@@ -7,6 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod guard;
+
+pub use guard::{Change, Fetched, Guard, Tag};
 
 use crate::layout::Layout;
 use ahead::ReadAhead;
@@ -44,8 +47,8 @@ pub trait SegmentReader: Sync {
     /// What can go wrong.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// All bytes of one segment.
-    fn read(&self, segment: SegmentRef) -> impl Future<Output = Result<Bytes, Self::Error>> + Send;
+    /// All bytes of one segment, and whether the store says that they are those of the plan.
+    fn read(&self, segment: SegmentRef) -> impl Future<Output = Result<Fetched, Self::Error>> + Send;
 }
 
 /// Takes the result from front to back.
@@ -67,19 +70,6 @@ pub enum Hashing {
     Sha256,
 }
 
-/// What is held against the plan when a segment is read. Its length always is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Guard {
-    /// Its length.
-    Size,
-    /// Its digest too, where the plan has one.
-    #[default]
-    Digest,
-    /// Its digest, and where the plan has none, its samples: their sizes, times and places are those of the index that the
-    /// result is laid out by. For segments that nobody of ours has read whole.
-    Samples,
-}
-
 /// How a result is written. Nothing here changes its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -87,7 +77,7 @@ pub struct Options {
     pub read_ahead_bytes: u64,
     /// Whether the output is hashed.
     pub hashing: Hashing,
-    /// How segments are checked.
+    /// What segments are held to.
     pub guard: Guard,
 }
 
@@ -106,41 +96,29 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-/// What was written.
+/// The payload of one track, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payload {
+    /// Which track.
+    pub track: Track,
+    /// CRC-32C (RFC 3720 §12.1) of all its samples in the order of decoding; `None` when nothing was hashed. Cheap, and
+    /// enough to tell whether two results hold the same samples.
+    pub crc32c: Option<u32>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MuxReport {
     /// Length of the result.
     pub size_bytes: u64,
     /// Digest of the result, if it was asked for.
     pub sha256: Option<Sha256>,
+    /// What was written of each track, in the order of the result.
+    pub payload: Vec<Payload>,
     /// Segments read; each counts once.
     pub segments: u64,
     /// Bytes read.
     pub read_bytes: u64,
-}
-
-/// How a segment differs from the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Change {
-    /// It has another length.
-    #[error("it has {found} bytes instead of {expected}")]
-    Size {
-        /// By the plan.
-        expected: u64,
-        /// Found.
-        found: u64,
-    },
-    /// Its samples are others than those of its index, or it is no segment any more.
-    #[error("its samples are not those of its index")]
-    Samples,
-    /// It has other bytes.
-    #[error("its digest is {found} instead of {expected}")]
-    Digest {
-        /// By the plan.
-        expected: Sha256,
-        /// Found.
-        found: Sha256,
-    },
 }
 
 /// Why a result was not written. `R` is the reader's error, `S` the sink's.
@@ -228,12 +206,20 @@ pub async fn write<R: SegmentReader, S: ResultSink>(
     }
     for chunk in layout.chunks() {
         let piece = ahead.take(chunk).await.map_err(ahead::Error::into_mux)?;
+        output.sum(chunk.track, &piece);
         output.push(piece, &mut ahead).await?;
     }
     output.flush(&mut ahead).await?;
     debug_assert_eq!(output.done_bytes, layout.size_bytes(), "the layout is what was written");
+    let payload = output.payload(layout);
     let sha256 = output.hash.map(|hash| Sha256(hash.finalize().into()));
-    Ok(MuxReport { size_bytes: output.done_bytes, sha256, segments: ahead.segments(), read_bytes: ahead.read_bytes() })
+    Ok(MuxReport {
+        size_bytes: output.done_bytes,
+        sha256,
+        payload,
+        segments: ahead.segments(),
+        read_bytes: ahead.read_bytes(),
+    })
 }
 
 /// Collects pieces and hands them to the sink while segments go on arriving.
@@ -241,6 +227,8 @@ struct Output<'a, S, P> {
     sink: &'a mut S,
     progress: P,
     hash: Option<sha2::Sha256>,
+    /// Checksum of each track so far.
+    sums: Vec<u32>,
     batch: Vec<Bytes>,
     batch_bytes: u64,
     done_bytes: u64,
@@ -254,7 +242,23 @@ impl<'a, S: ResultSink, P: FnMut(Progress) + Send> Output<'a, S, P> {
             Hashing::Sha256 => Some(sha2::Sha256::new()),
         };
         let total_bytes = layout.size_bytes();
-        Output { sink, progress, hash, batch: Vec::new(), batch_bytes: 0, done_bytes: 0, total_bytes }
+        let sums = vec![0; layout.times().len()];
+        Output { sink, progress, hash, sums, batch: Vec::new(), batch_bytes: 0, done_bytes: 0, total_bytes }
+    }
+
+    /// Takes a piece of a track into its checksum.
+    fn sum(&mut self, track: usize, piece: &[u8]) {
+        if self.hash.is_some() {
+            self.sums[track] = crc32c::crc32c_append(self.sums[track], piece);
+        }
+    }
+
+    fn payload(&self, layout: &Layout) -> Vec<Payload> {
+        let of = |(n, sum): (usize, &u32)| Payload {
+            track: layout.init(n).track,
+            crc32c: self.hash.is_some().then_some(*sum),
+        };
+        self.sums.iter().enumerate().map(of).collect()
     }
 
     async fn push<R: SegmentReader>(

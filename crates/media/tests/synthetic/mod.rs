@@ -13,7 +13,7 @@ use init::{Codec, avc1, mp4a};
 use media::index::{Builder, Sample};
 use media::init::Init;
 use media::layout::{Layout, SegmentInput, TrackInput};
-use media::mux::{ResultSink, SegmentReader, SegmentRef};
+use media::mux::{Fetched, ResultSink, SegmentReader, SegmentRef, Tag};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::io;
@@ -141,6 +141,8 @@ pub(crate) struct Store {
     pub(crate) objects: HashMap<(Track, u32), Bytes>,
     /// How often a read waits before it answers, by index of the segment.
     pub(crate) waits: Vec<u8>,
+    /// What it says of every object; nothing by default.
+    pub(crate) tag: Option<Tag>,
     pub(crate) reads: Mutex<HashMap<(Track, u32), u32>>,
     under_way_bytes: AtomicU64,
     pub(crate) under_way_bytes_max: AtomicU64,
@@ -169,7 +171,7 @@ impl Store {
 impl SegmentReader for Store {
     type Error = io::Error;
 
-    async fn read(&self, segment: SegmentRef) -> Result<Bytes, io::Error> {
+    async fn read(&self, segment: SegmentRef) -> Result<Fetched, io::Error> {
         let object = self.objects.get(&(segment.track, segment.index)).cloned();
         let object = object.ok_or(io::ErrorKind::NotFound)?;
         *self.reads.lock().unwrap().entry((segment.track, segment.index)).or_default() += 1;
@@ -180,7 +182,7 @@ impl SegmentReader for Store {
             tokio::task::yield_now().await;
         }
         self.under_way_bytes.fetch_sub(segment.size_bytes, Ordering::SeqCst);
-        Ok(object)
+        Ok(Fetched { bytes: object, tag: self.tag.unwrap_or(Tag::Unknown) })
     }
 }
 

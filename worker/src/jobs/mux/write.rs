@@ -1,7 +1,7 @@
 //! Streams a result into the store, tells how far it is, and lets it appear only while it is still wanted.
 
 use crate::context::Context;
-use crate::db::recordings;
+use crate::db::{recordings, segments};
 use crate::jobs::obsolete;
 use crate::result::{Sink, Source};
 use domain::job::Mux;
@@ -34,13 +34,8 @@ pub(super) async fn write(
 ) -> Result<Result<MuxReport, Outcome>, JobError> {
     let settings = &cx.config.mux;
     let hashing = if settings.hash { Hashing::Sha256 } else { Hashing::Off };
-    let unread = layout.chunks().iter().any(|chunk| layout.segment(chunk).sha256.is_none());
-    let guard = match settings.hash {
-        // What another uploader wrote is held to its index: a digest would have to be made of all its bytes.
-        _ if unread => Guard::Samples,
-        true => Guard::Digest,
-        false => Guard::Size,
-    };
+    let guard = if settings.hash { Guard::Digest } else { Guard::Samples };
+    let source = source.clone().tagged(segments::etags(&cx.db, &job.recording).await?);
     let read_ahead_bytes = u64::from(settings.read_ahead) * READ_AHEAD_BYTES;
     let total_bytes = layout.size_bytes();
     let part_bytes = settings.part_size.0.max(total_bytes.div_ceil(PARTS_MAX));
@@ -50,7 +45,7 @@ pub(super) async fn write(
     let note = |progress: media::mux::Progress| done_bytes.store(progress.done_bytes, Ordering::Relaxed);
     let options = Options { read_ahead_bytes, hashing, guard };
     let written = tokio::select! {
-        written = media::mux::write(layout, source, &mut sink, &options, note) => written,
+        written = media::mux::write(layout, &source, &mut sink, &options, note) => written,
         () = tell(ctx, &done_bytes, total_bytes) => unreachable!("progress is told until the result is written"),
     };
     let report = written.map_err(|error| once_more(ctx, error))?;

@@ -37,10 +37,12 @@ pub(super) async fn read(
     }
     let key = Keys::new(&recording.owner, &recording.id).manifest();
     let parsed = if found.size_bytes > SIZE_MAX_BYTES {
-        Err(format!("it has {} bytes", found.size_bytes))
+        Err(too_long(found.size_bytes))
     } else {
-        match cx.store.get(&key).await {
-            Ok(bytes) => Manifest::parse(&bytes).map_err(|error| chain(&error)),
+        // It may have grown since it was listed.
+        match cx.store.get_at_most(&key, SIZE_MAX_BYTES + 1, None).await {
+            Ok(got) if got.bytes.len() as u64 > SIZE_MAX_BYTES => Err(too_long(got.bytes.len() as u64)),
+            Ok(got) => Manifest::parse(&got.bytes).map_err(|error| chain(&error)),
             // It was there a moment ago, and will be again.
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -51,6 +53,10 @@ pub(super) async fn read(
         Err(_) if known => Ok(()),
         Err(why) => report(cx, recording, &found.stamp, &why).await,
     }
+}
+
+fn too_long(size_bytes: u64) -> String {
+    format!("it has at least {size_bytes} bytes, more than {SIZE_MAX_BYTES}")
 }
 
 fn chain(error: &domain::manifest::Error) -> String {
