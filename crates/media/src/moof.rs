@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::boxes::{BoxRef, FourCc};
+use crate::boxes::{BoxRef, Fields, FourCc};
 use crate::defect::Defect;
 use crate::index::{Builder, Refused, SAMPLES_MAX, Sample};
 use crate::init::{Defaults, Init};
@@ -34,6 +34,18 @@ impl TrackRules {
 
 fn bad(found: &BoxRef<'_>, what: &'static str) -> Defect {
     Defect::BadMoof { kind: found.kind, at: found.at, what }
+}
+
+/// Version and flags of a full box of no later version than the standard has. A damaged version would have the fields
+/// behind it read in another way.
+fn version_up_to(found: &BoxRef<'_>, latest: u8, fields: &mut Fields<'_>) -> Result<(u8, u32), Defect> {
+    let (version, flags) = fields.version_and_flags()?;
+    if version > latest { Err(bad(found, "it has an unknown version")) } else { Ok((version, flags)) }
+}
+
+/// A box is as long as its version and flags say: a damaged one is found here, not in the times.
+fn ends(found: &BoxRef<'_>, fields: &Fields<'_>) -> Result<(), Defect> {
+    if fields.rest().is_empty() { Ok(()) } else { Err(bad(found, "its length contradicts its version and flags")) }
 }
 
 fn refused(found: &BoxRef<'_>, refused: Refused) -> Defect {
@@ -78,8 +90,9 @@ fn read_traf(
     let (data_base, defaults) = read_tfhd(&traf.require(b"tfhd")?, base, rules)?;
     let tfdt = traf.child(b"tfdt")?.ok_or(Defect::TfdtMissing { at: traf.at })?;
     let mut fields = tfdt.fields();
-    let (version, _) = fields.version_and_flags()?;
+    let (version, _) = version_up_to(&tfdt, 1, &mut fields)?;
     let start = fields.u32_or_u64(version)?;
+    ends(&tfdt, &fields)?;
     index.begin_fragment(start).map_err(|error| refused(&tfdt, error))?;
     let mut behind = data_base;
     for child in traf.children() {
@@ -96,7 +109,7 @@ fn read_traf(
 /// Gives the byte from which data offsets count, and the defaults of this fragment.
 fn read_tfhd(tfhd: &BoxRef<'_>, base: Base, rules: &TrackRules) -> Result<(u64, Defaults), Defect> {
     let mut fields = tfhd.fields();
-    let (_, flags) = fields.version_and_flags()?;
+    let (_, flags) = version_up_to(tfhd, 0, &mut fields)?;
     let found = fields.u32()?;
     if found != rules.track_id {
         return Err(Defect::TrackId { at: tfhd.at, expected: rules.track_id, found });
@@ -119,6 +132,7 @@ fn read_tfhd(tfhd: &BoxRef<'_>, base: Base, rules: &TrackRules) -> Result<(u64, 
     if flags & 0x20 != 0 {
         defaults.flags = fields.u32()?;
     }
+    ends(tfhd, &fields)?;
     if defaults.description != 1 {
         return Err(Defect::SampleDescription { at: tfhd.at, found: defaults.description });
     }
@@ -135,7 +149,7 @@ fn read_trun(
     claims: &mut Vec<Claim>,
 ) -> Result<u64, Defect> {
     let mut fields = trun.fields();
-    let (version, flags) = fields.version_and_flags()?;
+    let (version, flags) = version_up_to(trun, 1, &mut fields)?;
     let count = fields.u32()?;
     if count > SAMPLES_MAX {
         return Err(Defect::TooManySamples { max: SAMPLES_MAX });
