@@ -36,10 +36,11 @@ impl Limits {
         match work {
             // Eight hours take ten seconds; a day of high bitrate on a slow machine still fits.
             Work::Mux { .. } => Limits { processor_s: 3600, file_bytes: None, nice: 0 },
-            // Two dozen pictures of 4K take a second. They hold back a result, so they are as urgent as their parent.
-            Work::DecodeSamples { .. } | Work::DecodeObject { .. } => {
-                Limits { processor_s: 120, file_bytes: Some(0), nice: 0 }
-            }
+            // Two dozen pictures of 4K take a second, and so do a dozen segments around a damaged one in 1080p. They hold
+            // back a result, so they are as urgent as their parent.
+            Work::Look { .. } => Limits { processor_s: 120, file_bytes: Some(0), nice: 0 },
+            // A day of 4K, which somebody waits for who can end it.
+            Work::DecodeAll { .. } => Limits { processor_s: 24 * 3600, file_bytes: Some(0), nice: PATIENT },
             // The same pictures, scaled and encoded: some seconds, and minutes in a build without optimisation. What they
             // are goes through a pipe, so whatever wants to write a file is not our code.
             Work::Pictures { .. } => Limits { processor_s: 120, file_bytes: Some(0), nice: PATIENT },

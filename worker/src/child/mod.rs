@@ -18,8 +18,10 @@ pub use talk::ObjectError;
 use bytes::Bytes;
 use domain::retry::{Classify, Fault};
 use domain::segment::Track;
+use media::ff::full::Full;
 use media::ff::pictures::Bounds;
 use media::readback::RangedReader;
+use media::sampling::{Place, Seen};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -40,19 +42,17 @@ pub enum Work {
         /// The file to write.
         out: PathBuf,
     },
-    /// Decode the first key frame of a file, some more at equal distances, and its end.
-    DecodeSamples {
-        /// The file.
-        file: PathBuf,
-        /// How many between beginning and end.
-        samples: u32,
-    },
-    /// The same of an object whose ranges the parent gives.
-    DecodeObject {
+    /// Decode places of an object whose ranges the parent gives.
+    Look {
         /// Its length.
         size_bytes: u64,
-        /// How many between beginning and end.
-        samples: u32,
+        /// Which places, in order.
+        places: Vec<Place>,
+    },
+    /// Decode all of an object whose ranges the parent gives.
+    DecodeAll {
+        /// Its length.
+        size_bytes: u64,
     },
     /// Make poster and animated preview of an object whose ranges the parent gives.
     Pictures {
@@ -85,15 +85,6 @@ pub struct MuxedTrack {
     pub start: i64,
     /// End of the last presented packet.
     pub end: i64,
-}
-
-/// What was decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decoded {
-    /// Packets read.
-    pub packets: u64,
-    /// Frames that came out.
-    pub frames: u64,
 }
 
 /// Poster and animated preview.
@@ -201,13 +192,20 @@ impl Error {
     }
 }
 
-/// What a child says, a line each: any number of reads, what it has made, then how it ended. Behind a line that gives
+/// What a child says, a line each: any number of reads, how far it is, what it has made, then how it ended. Behind a line that gives
 /// bytes they follow.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Said<T> {
-    Read { at: u64, len: u64 },
-    Give { len: u64 },
+    Read {
+        at: u64,
+        len: u64,
+    },
+    /// How far it is, in microseconds of the object.
+    At(i64),
+    Give {
+        len: u64,
+    },
     Done(T),
     Refused(String),
     Limited(Limit),
@@ -271,26 +269,33 @@ impl Program {
         muxed
     }
 
-    /// Decodes samples of a file.
+    /// Decodes places of an object of `size_bytes` bytes, whose ranges `reader` gives: a few for each place.
     ///
     /// # Errors
-    /// See [`enum@Error`]; [`Error::Refused`] says what is damaged.
-    pub async fn decode_samples(&self, file: PathBuf, samples: u32, bound: Duration) -> Result<Decoded, Error> {
-        talk::ask(self, &Work::DecodeSamples { file, samples }, bound).await
-    }
-
-    /// Decodes samples of an object of `size_bytes` bytes, whose ranges `reader` gives: a few for each sample.
-    ///
-    /// # Errors
-    /// See [`ObjectError`]: what the reader says is told apart from what the child finds.
-    pub async fn decode_object<R: RangedReader>(
+    /// See [`ObjectError`]: what the reader says is told apart from what the child finds. Damage is no error.
+    pub async fn look<R: RangedReader>(
         &self,
         reader: &R,
         size_bytes: u64,
-        samples: u32,
+        places: Vec<Place>,
         bound: Duration,
-    ) -> Result<Decoded, ObjectError<R::Error>> {
-        talk::about(self, &Work::DecodeObject { size_bytes, samples }, reader, size_bytes, bound).await
+    ) -> Result<Vec<Seen>, ObjectError<R::Error>> {
+        talk::about(self, &Work::Look { size_bytes, places }, reader, size_bytes, bound).await
+    }
+
+    /// Decodes all of an object of `size_bytes` bytes, whose ranges `reader` gives; `progress` hears the time that is
+    /// being decoded, in microseconds.
+    ///
+    /// # Errors
+    /// See [`ObjectError`]. Damage is no error.
+    pub async fn decode_all<R: RangedReader>(
+        &self,
+        reader: &R,
+        size_bytes: u64,
+        bound: Duration,
+        progress: impl Fn(i64) + Sync,
+    ) -> Result<Vec<Full>, ObjectError<R::Error>> {
+        talk::following(self, &Work::DecodeAll { size_bytes }, reader, size_bytes, bound, &progress).await
     }
 
     /// Makes poster and animated preview of an object of `size_bytes` bytes, whose ranges `reader` gives; `None` when it

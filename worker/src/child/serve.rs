@@ -1,16 +1,20 @@
 //! The child's side: reads what to do, does it within limits, answers.
 
-use super::{Decoded, Limit, Muxed, MuxedTrack, Said, Sizes, Work, limits};
+use super::{Limit, Muxed, MuxedTrack, Said, Sizes, Work, limits};
 use domain::segment::Track;
 use media::ff::ahead::Ahead;
 use media::ff::pictures::{self, Pictures};
-use media::ff::{Error, decode, oracle};
+use media::ff::{Error, full, look, oracle};
 use serde::Serialize;
 use std::io::{BufRead as _, Read as _, Write as _, stdin, stdout};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Longest request: paths of two tracks of the longest recording.
 const REQUEST_BYTES_MAX: u64 = 64 << 20;
+
+/// Time between two words about how far it is.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Does what the parent asks for on standard input.
 ///
@@ -24,10 +28,20 @@ pub fn serve() -> std::io::Result<()> {
     limits::set_for(&work)?;
     match work {
         Work::Mux { tracks, out } => end(mux(tracks, &out)),
-        Work::DecodeSamples { file, samples } => end(decode::check_samples(&file, samples).map(decoded)),
-        Work::DecodeObject { size_bytes, samples } => {
+        Work::Look { size_bytes, places } => {
             let object = Ahead::new(size_bytes, fetch);
-            end(decode::check_samples_of("the result", object, samples).map(decoded))
+            end(look::look_of("the result", object, &places))
+        }
+        Work::DecodeAll { size_bytes } => {
+            let object = Ahead::new(size_bytes, fetch);
+            let mut told = Instant::now();
+            end(full::decode_of("the result", object, |at_us| {
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    // A parent that hears nothing any more has gone, and takes this process with it.
+                    let _ = say(&Said::<()>::At(at_us));
+                }
+            }))
         }
         Work::Pictures { size_bytes, bounds } => {
             let object = Ahead::new(size_bytes, fetch);
@@ -90,8 +104,4 @@ fn mux(tracks: Vec<(Track, Vec<PathBuf>)>, out: &Path) -> Result<Muxed, Error> {
         MuxedTrack { track, packets, timescale, start, end }
     };
     Ok(Muxed { bytes: report.bytes, tracks: report.tracks.into_iter().map(track).collect() })
-}
-
-fn decoded(found: decode::Decoded) -> Decoded {
-    Decoded { packets: found.packets, frames: found.frames }
 }

@@ -24,12 +24,45 @@ const GIVEN_BYTES_MAX: u64 = 16 << 20;
 /// Things it may give.
 const GIVEN_MAX: usize = 2;
 
-/// Lines of a child: two dozen samples take a few ranges each, the header of a day a dozen.
-const LINES_MAX: u32 = 1_000;
+/// Lines of a child: the header of a day takes a dozen ranges, each place of a result a few.
+const LINES_MAX: u64 = 1_000;
 
-/// Bytes of an object that one child may ask for: the header of a day, a few megabytes for each of two dozen samples,
+/// Lines for each place: the way to it, and a segment of 50 Mbit/s in windows that grow.
+const LINES_A_PLACE: u64 = 16;
+
+/// Bytes of an object that one child may ask for: the header of a day, a few megabytes for each of two dozen pictures,
 /// and all behind the last key frame. What asks for more is lost in something that has no end.
 const READ_BYTES_MAX: u64 = 256 << 20;
+
+/// Bytes more for each place: a segment of 50 Mbit/s and the windows it is read in.
+const READ_BYTES_A_PLACE: u64 = 16 << 20;
+
+/// What a child may say and ask for.
+struct Bounds {
+    words_bytes: u64,
+    lines: u64,
+    read_bytes: u64,
+}
+
+impl Bounds {
+    fn of(work: &Work) -> Bounds {
+        let few = Bounds { words_bytes: WORDS_BYTES_MAX, lines: LINES_MAX, read_bytes: READ_BYTES_MAX };
+        match work {
+            Work::Look { places, .. } => {
+                let places = places.len() as u64;
+                let read_bytes = READ_BYTES_MAX + READ_BYTES_A_PLACE * places;
+                Bounds { lines: LINES_MAX + LINES_A_PLACE * places, read_bytes, ..few }
+            }
+            // Every byte, some of them again where picture and sound lie far apart, and five words a second for a day.
+            Work::DecodeAll { size_bytes } => Bounds {
+                words_bytes: 64 << 20,
+                lines: 1 << 20,
+                read_bytes: READ_BYTES_MAX + size_bytes.saturating_mul(4),
+            },
+            Work::Mux { .. } | Work::Pictures { .. } => few,
+        }
+    }
+}
 
 /// Why an object was not looked at: the child, or whoever gives its ranges. The difference is that of a damaged result
 /// and a store that is away.
@@ -107,7 +140,21 @@ pub(super) async fn making<T: DeserializeOwned, R: RangedReader>(
     // Dropped, and so killed, however this ends.
     let mut child = start(program).map_err(ObjectError::Child)?;
     // With what it holds of a store's read it would make every future around it large.
-    Box::pin(talk(&mut child, work, object, size_bytes, Time::of(bound))).await
+    Box::pin(talk(&mut child, work, object, size_bytes, Time::of(bound), &|_| {})).await
+}
+
+/// The same of work that tells how far it is, in microseconds of the object.
+pub(super) async fn following<T: DeserializeOwned, R: RangedReader>(
+    program: &Program,
+    work: &Work,
+    object: &R,
+    size_bytes: u64,
+    bound: Duration,
+    progress: &(dyn Fn(i64) + Sync),
+) -> Result<T, ObjectError<R::Error>> {
+    let mut child = start(program).map_err(ObjectError::Child)?;
+    let answer = Box::pin(talk(&mut child, work, object, size_bytes, Time::of(bound), progress)).await;
+    answer.map(|(answer, _)| answer)
 }
 
 /// A child's time. What it waits for ranges is not counted: a store has timeouts of its own, and a slow one must not look
@@ -158,16 +205,18 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
     object: &R,
     size_bytes: u64,
     mut time: Time,
+    progress: &(dyn Fn(i64) + Sync),
 ) -> Result<(T, Vec<Bytes>), ObjectError<R::Error>> {
+    let bounds = Bounds::of(work);
     let failed = |operation| move |source| ObjectError::Child(Error::Start { operation, source });
     let (mut stdin, said) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-    let mut said = BufReader::new(said.take(WORDS_BYTES_MAX + GIVEN_BYTES_MAX));
+    let mut said = BufReader::new(said.take(bounds.words_bytes + GIVEN_BYTES_MAX));
     let mut request = serde_json::to_vec(work).map_err(|error| ObjectError::Child(Error::Answer(error)))?;
     request.push(b'\n');
     // A child that has died meanwhile closes the pipe; its status tells more than that.
     let _ = time.spend(stdin.write_all(&request)).await?;
     let (mut given, mut read_bytes, mut given_bytes) = (Vec::new(), 0, 0);
-    for _ in 0..=LINES_MAX {
+    for _ in 0..=bounds.lines {
         let mut line = Vec::new();
         time.spend(said.read_until(b'\n', &mut line)).await?.map_err(failed("read answer of"))?;
         if line.last() != Some(&b'\n') {
@@ -177,14 +226,15 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
             Said::Done(answer) => return Ok((answer, given)),
             Said::Refused(why) => return Err(ObjectError::Child(Error::Refused { why })),
             Said::Limited(limit) => return Err(ObjectError::Child(Error::Limited { limit })),
+            Said::At(at_us) => progress(at_us),
             Said::Read { at, len } => {
                 let inside = at.checked_add(len).is_some_and(|end| end <= size_bytes);
                 if !inside || len > WINDOW_BYTES_MAX {
                     return Err(refused(format!("it asked for {len} bytes at byte {at} of {size_bytes}")));
                 }
                 read_bytes += len;
-                if read_bytes > READ_BYTES_MAX {
-                    return Err(refused(format!("it asked for more than {READ_BYTES_MAX} bytes")));
+                if read_bytes > bounds.read_bytes {
+                    return Err(refused(format!("it asked for more than {} bytes", bounds.read_bytes)));
                 }
                 let range = time.stop(object.read(at, len)).await;
                 let range = range.map_err(|source| ObjectError::Read(readback::Error::Read { at, len, source }))?;
@@ -206,7 +256,7 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
             }
         }
     }
-    Err(refused(format!("it said more than {LINES_MAX} lines")))
+    Err(refused(format!("it said more than {} lines", bounds.lines)))
 }
 
 /// What a child died of whose last word breaks off. One that ended well has said nonsense, which is read on.

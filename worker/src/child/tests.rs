@@ -11,18 +11,32 @@ fn program(script: &str) -> (tempfile::TempDir, Program) {
     (folder, Program::at(path))
 }
 
-async fn fate(script: &str, bound: Duration) -> Result<Decoded, Error> {
+async fn fate(script: &str, bound: Duration) -> Result<Vec<Seen>, Error> {
     let (_folder, program) = program(script);
-    program.decode_samples("x.mp4".into(), 3, bound).await
+    looked(program.look(&Ten::default(), 10, Vec::new(), bound).await)
+}
+
+/// Nothing is read, so nothing can go wrong with that.
+fn looked(answer: Result<Vec<Seen>, ObjectError<Away>>) -> Result<Vec<Seen>, Error> {
+    answer.map_err(|error| match error {
+        ObjectError::Child(error) => error,
+        ObjectError::Read(error) => panic!("{error}"),
+    })
+}
+
+/// One place of which one frame came, as a child says it and as its parent hears it.
+const ONE: &str = r#"echo '{"done": [{"samples": 5, "frames": 4, "picture": null, "damage": null}]}'"#;
+
+fn one() -> Vec<Seen> {
+    vec![Seen { samples: 5, frames: 4, picture: None, damage: None }]
 }
 
 const LONG: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn every_end_of_a_child_has_a_name() {
-    let done = fate(r#"echo '{"done": {"packets": 5, "frames": 4}}'"#, LONG).await.unwrap();
-    assert_eq!(done, Decoded { packets: 5, frames: 4 });
-    let class = |result: Result<Decoded, Error>| result.unwrap_err().class();
+    assert_eq!(fate(ONE, LONG).await.unwrap(), one());
+    let class = |result: Result<Vec<Seen>, Error>| result.unwrap_err().class();
     assert_eq!(class(fate(r#"echo '{"refused": "no"}'"#, LONG).await), "libavformat");
     assert_eq!(class(fate("kill -SEGV $$", LONG).await), "child-crash");
     assert_eq!(class(fate("exit 3", LONG).await), "child-crash");
@@ -31,7 +45,7 @@ async fn every_end_of_a_child_has_a_name() {
     assert_eq!(class(fate("exec sleep 60", Duration::from_millis(100)).await), "child-timeout");
     assert_eq!(class(fate(r#"echo '{"limited": "memory"}'"#, LONG).await), "child-limit");
     let nowhere = Program::at("/nowhere/program".into());
-    assert_eq!(class(nowhere.decode_samples("x".into(), 1, LONG).await), "child");
+    assert_eq!(class(looked(nowhere.look(&Ten::default(), 10, Vec::new(), LONG).await)), "child");
 }
 
 /// Ten bytes; the third look fails.
@@ -63,9 +77,9 @@ impl RangedReader for Ten {
     }
 }
 
-async fn about_ten(script: &str) -> Result<Decoded, ObjectError<Away>> {
+async fn about_ten(script: &str) -> Result<Vec<Seen>, ObjectError<Away>> {
     let (_folder, program) = program(script);
-    program.decode_object(&Ten::default(), 10, 3, LONG).await
+    program.look(&Ten::default(), 10, Vec::new(), LONG).await
 }
 
 #[tokio::test]
@@ -75,8 +89,8 @@ async fn child_is_given_the_ranges_it_asks_for() {
         one=$(dd bs=1 count=3 2>/dev/null)
         echo '{"read": {"at": 9, "len": 1}}'
         two=$(dd bs=1 count=1 2>/dev/null)
-        [ "$one" = 234 ] && [ "$two" = 9 ] && echo '{"done": {"packets": 5, "frames": 4}}'"#;
-    assert_eq!(about_ten(script).await.unwrap(), Decoded { packets: 5, frames: 4 });
+        [ "$one" = 234 ] && [ "$two" = 9 ] && "#;
+    assert_eq!(about_ten(&format!("{script} {ONE}")).await.unwrap(), one());
 }
 
 #[tokio::test]
@@ -150,9 +164,8 @@ impl RangedReader for Slow {
 #[tokio::test]
 async fn time_that_a_store_takes_is_not_the_childs() {
     let read = r#"echo '{"read": {"at": 0, "len": 1}}'; dd bs=1 count=1 2>/dev/null >&2;"#;
-    let (_folder, program) = program(&format!("{read} {read} echo '{{\"done\": {{\"packets\": 1, \"frames\": 1}}}}'"));
-    let decoded = program.decode_object(&Slow, 10, 3, Duration::from_secs(1)).await;
-    assert_eq!(decoded.unwrap(), Decoded { packets: 1, frames: 1 });
+    let (_folder, program) = program(&format!("{read} {read} {ONE}"));
+    assert_eq!(program.look(&Slow, 10, Vec::new(), Duration::from_secs(1)).await.unwrap(), one());
 }
 
 /// What decodes a stranger's bytes has no password to lose.
@@ -160,16 +173,15 @@ async fn time_that_a_store_takes_is_not_the_childs() {
 async fn child_inherits_no_environment() {
     // A shell sets a few by itself.
     let script = r#"
-        env | grep -v -E '^(PWD|OLDPWD|SHLVL|_|LD_LIBRARY_PATH|DYLD_.*)=' >&2 && kill -ABRT $$
-        echo '{"done": {"packets": 0, "frames": 0}}'"#;
-    assert!(fate(script, LONG).await.is_ok());
+        env | grep -v -E '^(PWD|OLDPWD|SHLVL|_|LD_LIBRARY_PATH|DYLD_.*)=' >&2 && kill -ABRT $$"#;
+    assert!(fate(&format!("{script}\n{ONE}"), LONG).await.is_ok());
 }
 
 #[tokio::test]
 async fn child_dies_with_the_attempt_that_is_dropped() {
     let (folder, program) = program("echo $$ > \"${0}.pid\"; exec sleep 600");
     let pid_file = folder.path().join("program.pid");
-    let looking = tokio::spawn(async move { program.decode_object(&Ten::default(), 10, 3, LONG).await });
+    let looking = tokio::spawn(async move { program.look(&Ten::default(), 10, Vec::new(), LONG).await });
     let pid = loop {
         match std::fs::read_to_string(&pid_file) {
             Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
@@ -184,4 +196,12 @@ async fn child_dies_with_the_attempt_that_is_dropped() {
         assert!(begun.elapsed() < LONG, "the child lives on");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn child_that_decodes_everything_tells_how_far_it_is() {
+    let (_folder, program) = program(r#"printf '{"at": 5}\n{"at": 7}\n{"done": []}\n'"#);
+    let told = std::sync::Mutex::new(Vec::new());
+    let full = program.decode_all(&Ten::default(), 10, LONG, |at_us| told.lock().unwrap().push(at_us)).await;
+    assert_eq!((full.unwrap(), told.into_inner().unwrap()), (vec![], vec![5, 7]));
 }

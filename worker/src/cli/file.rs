@@ -10,16 +10,21 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-/// Length of a file and what its header says. A file that is not there is the caller's mistake.
-pub(crate) async fn read_back(path: &Path) -> anyhow::Result<(u64, Readback)> {
+/// Makes sure that there is a file: one that is not there is the caller's mistake.
+pub(crate) fn require(path: &Path) -> anyhow::Result<()> {
     match path.metadata() {
-        Ok(about) if about.is_file() => {}
-        Ok(_) => return Err(Failure::usage(format!("{} is not a file", path.display())).into()),
+        Ok(about) if about.is_file() => Ok(()),
+        Ok(_) => Err(Failure::usage(format!("{} is not a file", path.display())).into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Failure::missing(format!("no file {}", path.display())).into());
+            Err(Failure::missing(format!("no file {}", path.display())).into())
         }
-        Err(error) => return Err(error).with_context(|| format!("look at {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("look at {}", path.display())),
     }
+}
+
+/// Length of a file and what its header says.
+pub(crate) async fn read_back(path: &Path) -> anyhow::Result<(u64, Readback)> {
+    require(path)?;
     let ranges = FileRanges::open(path).await.with_context(|| format!("open {}", path.display()))?;
     let readback = readback::read(&ranges, ranges.size_bytes()).await.with_context(|| path.display().to_string())?;
     Ok((ranges.size_bytes(), readback))

@@ -89,8 +89,10 @@ enum Command {
     /// Tell what is in an MP4 file. Needs no database and no configuration.
     #[command(after_help = "Example:\n  spool probe result.mp4 --json")]
     Probe(probe::Args),
-    /// Check that an MP4 file is sound: boxes, sample tables, sampled key frames. Needs no database.
-    #[command(after_help = "A result.json beside the file is compared with it.\nExample:\n  spool verify result.mp4")]
+    /// Check that an MP4 file is sound: boxes, sample tables, sampled key frames or all frames. Needs no database.
+    #[command(
+        after_help = "A result.json beside the file is compared with it.\nExamples:\n  spool verify result.mp4\n  spool verify result.mp4 --full"
+    )]
     Verify(verify::Args),
     /// Check everything Spool needs here, and name a cure for what is missing.
     Doctor(doctor::Args),

@@ -3,6 +3,7 @@
 use super::connect;
 use super::exit::{Exit, Failure};
 use super::output::{self, Output};
+use super::verify;
 use ::queue::read::{self, JobRow};
 use ::worker::config::Config;
 use ::worker::db::recordings::{self, Filter, Recording};
@@ -30,6 +31,17 @@ pub(crate) enum Command {
     Show {
         /// Its id.
         id: RecordingId,
+    },
+    /// Check that the result of a recording is still what was published: length, digest, boxes, sampled key frames.
+    #[command(
+        after_help = "Example:\n  spool recording verify r1 --full\nExit codes: 0 sound, 1 not, 5 there is no result."
+    )]
+    Verify {
+        /// Its id.
+        id: RecordingId,
+        /// Decode every frame: as long as it takes, with its progress on a terminal.
+        #[arg(long)]
+        full: bool,
     },
 }
 
@@ -60,6 +72,7 @@ pub(crate) async fn run(command: Command, config: &Config, out: Output) -> anyho
     match command {
         Command::Ls(list) => ls(&db, list, out).await,
         Command::Show { id } => show(&db, &id, out).await,
+        Command::Verify { id, full } => verify::recording::run(&get(&db, &id).await?, config, full, out).await,
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{Error, all, column, execute, number, one, sha256};
 use chrono::{DateTime, Utc};
 use domain::id::{RecordingId, Sha256};
-use domain::mux::Plan;
+use domain::mux::{Gap, Plan};
 use domain::segment::Track;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult};
 use std::collections::HashMap;
@@ -109,6 +109,8 @@ pub async fn next_version(tx: &DatabaseTransaction, id: &RecordingId) -> Result<
 pub struct Published<'a> {
     /// Its plan.
     pub plan: &'a Plan,
+    /// What it lacks: the plan's gaps, and what was found when it was verified.
+    pub gaps: &'a [Gap],
     /// Its key, entity tag, length, digest and format.
     pub served: super::recordings::Served,
 }
@@ -119,9 +121,10 @@ pub struct Published<'a> {
 /// # Errors
 /// The database's.
 pub async fn publish(tx: &DatabaseTransaction, published: &Published<'_>) -> Result<bool, Error> {
-    let Published { plan, served } = published;
+    let Published { plan, gaps, served } = published;
     let failed = |source| Error { operation: "publish result", object: plan.recording.to_string(), source };
-    let gaps = serde_json::to_value(&plan.gaps).map_err(|error| failed(DbErr::Json(error.to_string())))?;
+    let (degraded, gaps) =
+        (!gaps.is_empty(), serde_json::to_value(gaps).map_err(|error| failed(DbErr::Json(error.to_string())))?);
     let sql = "UPDATE spool.recording SET result_version = $2, result_key = $3, result_etag = $4, result_bytes = $5, \
             result_sha256 = $6, duration_ms = $7, width = $8, height = $9, fps = $10, video_codec = $11, audio_codec = $12, \
             gaps = $13, degraded = $14, tail_confirmed = $15 \
@@ -141,7 +144,7 @@ pub async fn publish(tx: &DatabaseTransaction, published: &Published<'_>) -> Res
         served.video_codec.clone().into(),
         served.audio_codec.clone().into(),
         gaps.into(),
-        (!plan.gaps.is_empty()).into(),
+        degraded.into(),
         plan.tail_confirmed.into(),
     ];
     Ok(execute(tx, sql, values).await.map_err(failed)? == 1)

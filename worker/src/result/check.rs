@@ -1,20 +1,16 @@
 //! Whether a stored result is what was planned: read back from the store, header and tables, and decoded in places.
 
 use super::Source;
+use super::decode::{self, Deaths, search};
 use crate::child::{self, ObjectError};
 use crate::context::Context;
 use crate::storage;
-use domain::mux::{Mismatch, ResultFacts, verify};
+use domain::mux::{Mismatch, ResultFacts, TrackFacts, verify};
 use domain::retry::{Classify, Fault};
+use media::layout::Layout;
 use media::readback::{self, Readback};
-use std::time::Duration;
+use media::sampling::{Findings, Search};
 use thiserror::Error;
-
-/// Places of the result that are decoded besides its beginning and its end.
-const SAMPLES: u32 = 20;
-
-/// Longest decode of them: a few pictures each.
-const DECODE_BOUND: Duration = Duration::from_secs(120);
 
 /// Why a stored result must not be published.
 #[derive(Debug, Error)]
@@ -34,9 +30,12 @@ pub enum Unsound {
     /// It is something else than planned.
     #[error("the result is not what was planned: {}", list(.0))]
     Mismatch(Vec<Mismatch>),
-    /// Pictures of it cannot be decoded.
+    /// No child could decode samples of it.
     #[error("decode samples of result")]
     Decode(#[source] child::Error),
+    /// It is what was planned and cannot be shown.
+    #[error("the result is what was planned, but {0}")]
+    Undecodable(media::sampling::Unsound),
 }
 
 fn list(mismatches: &[Mismatch]) -> String {
@@ -51,6 +50,7 @@ impl Classify for Unsound {
             Unsound::Readback(source) => source.fault(),
             Unsound::Mismatch(_) => Fault::Permanent,
             Unsound::Decode(source) => source.fault(),
+            Unsound::Undecodable(_) => Fault::Permanent,
         }
     }
 
@@ -61,6 +61,7 @@ impl Classify for Unsound {
             Unsound::Readback(source) => source.class(),
             Unsound::Mismatch(_) => "verify-failed",
             Unsound::Decode(source) => source.class(),
+            Unsound::Undecodable(source) => decode::class(source),
         }
     }
 }
@@ -79,33 +80,52 @@ pub struct Checked {
     pub readback: Readback,
     /// Entity tag of the object, where the store has one.
     pub etag: Option<String>,
+    /// What was found when samples of it were decoded.
+    pub findings: Findings,
 }
 
-/// Reads the result back and holds it to the plan.
+/// What a result is held to.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    /// What was planned, or what the engine says that it wrote.
+    pub facts: &'a ResultFacts,
+    /// Where its segments lie in it, when it was laid out.
+    pub layout: Option<&'a Layout>,
+    /// What it means that a decoder dies.
+    pub deaths: Deaths,
+}
+
+/// Reads the result back, holds it to the plan, and decodes samples of it in a child process, which is given ranges of the
+/// object whatever store it lies in. A store that fails meanwhile is the store's fault and not the result's.
 ///
 /// # Errors
-/// See [`Unsound`].
-pub async fn check(cx: &Context, source: &Source, key: &str, expected: &ResultFacts) -> Result<Checked, Unsound> {
+/// See [`Unsound`]. Single segments that cannot be decoded are no error but findings.
+pub async fn check(cx: &Context, source: &Source, key: &str, expected: &Expected<'_>) -> Result<Checked, Unsound> {
     let meta = cx.store.stat(key).await.map_err(Unsound::Storage)?;
     let meta = meta.ok_or_else(|| Unsound::Missing { key: key.to_owned() })?;
     let readback = readback::read(source, meta.size_bytes).await.map_err(Unsound::Readback)?;
-    let wrong = verify(expected, &readback.facts);
+    let wrong = verify(expected.facts, &readback.facts);
     if !wrong.is_empty() {
         return Err(Unsound::Mismatch(wrong));
     }
-    decode(source, key, meta.size_bytes).await?;
-    Ok(Checked { readback, etag: meta.etag })
+    let program = child::program().map_err(Unsound::Decode)?;
+    let wanted = expected.layout.map_or_else(|| search_of(&readback), Search::of_layout);
+    let found = search(program, source, meta.size_bytes, wanted, expected.deaths).await;
+    let findings = found.map_err(|error| match error {
+        decode::Error::Unsound(unsound) => Unsound::Undecodable(unsound),
+        decode::Error::Object(ObjectError::Child(source)) => Unsound::Decode(source),
+        decode::Error::Object(ObjectError::Read(source)) => Unsound::Readback(source),
+    })?;
+    let Findings { places, frames, .. } = findings;
+    tracing::debug!(storage.key = key, places, frames, "samples of result decoded");
+    Ok(Checked { readback, etag: meta.etag, findings })
 }
 
-/// Decodes samples in a child process, which is given ranges of the object whatever store it lies in. A store that fails
-/// meanwhile is the store's fault and not the result's.
-async fn decode(source: &Source, key: &str, size_bytes: u64) -> Result<(), Unsound> {
-    let program = child::program().map_err(Unsound::Decode)?;
-    let decoded = program.decode_object(source, size_bytes, SAMPLES, DECODE_BOUND).await;
-    let decoded = decoded.map_err(|error| match error {
-        ObjectError::Child(source) => Unsound::Decode(source),
-        ObjectError::Read(source) => Unsound::Readback(source),
-    })?;
-    tracing::debug!(storage.key = key, frames = decoded.frames, "samples of result decoded");
-    Ok(())
+/// The search in a result of which nothing is known but what it says of itself.
+pub fn search_of(readback: &Readback) -> Search {
+    let length = |facts: &TrackFacts| {
+        let micros = u128::from(facts.duration) * 1_000_000 / u128::from(facts.timescale.max(1));
+        (facts.track, u64::try_from(micros).unwrap_or(u64::MAX))
+    };
+    Search::of_lengths(&readback.facts.tracks.iter().map(length).collect::<Vec<_>>())
 }

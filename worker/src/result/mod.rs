@@ -4,9 +4,10 @@
 //! true of it, and the facts beside it. It changes no row; `jobs::mux` decides when and publishes.
 
 mod check;
+pub mod decode;
 mod facts;
 mod source;
 
-pub use check::{Checked, Unsound, check};
-pub use facts::{Told, describe, told};
+pub use check::{Checked, Expected, Unsound, check, search_of};
+pub use facts::{SCHEMA, Story, Told, describe, told};
 pub use source::{Sink, Source, lay_out};

@@ -8,6 +8,7 @@
 
 mod report;
 mod scan;
+mod twins;
 mod verdict;
 
 pub use report::{Failure, Report, Status, TrackReport};
@@ -16,6 +17,9 @@ use crate::files::{AsideFile, FileRanges, FolderSegments};
 use crate::layout::Layout;
 use crate::mux::{self, Hashing, MuxReport, Progress};
 use crate::readback;
+use crate::sampling::Findings;
+use domain::completeness::Pauses;
+use domain::corrupt::{self, Rules};
 use domain::mux::verify;
 use domain::recording::Policy;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,8 @@ pub struct Options {
     pub policy: Policy,
     /// Largest share of a track that may be missing, 0.0 to 1.0; `None` = any.
     pub max_gap_ratio: Option<f64>,
+    /// What becomes of pauses.
+    pub pauses: Pauses,
     /// The manifest; `None` = `DIR/manifest.json` if it is there and readable.
     pub manifest: Option<PathBuf>,
     /// Whether the result is hashed.
@@ -36,46 +42,109 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { policy: Policy::Degrade, max_gap_ratio: None, manifest: None, hashing: Hashing::Sha256 }
+        Options {
+            policy: Policy::Degrade,
+            max_gap_ratio: None,
+            pauses: Pauses::Auto,
+            manifest: None,
+            hashing: Hashing::Sha256,
+        }
     }
 }
 
-/// Makes `out` of the segments in `folder`. Whatever happens is in the report; on failure nothing is left of `out`,
-/// and a file that was there before stays. Dropping the future leaves nothing either.
+/// Makes `out` of the segments in `folder` without decoding anything of it. Whatever happens is in the report; on failure
+/// nothing is left of `out`, and a file that was there before stays. Dropping the future leaves nothing either.
 pub async fn mux(folder: &Path, out: &Path, options: &Options, progress: impl FnMut(Progress) + Send) -> Report {
-    match try_mux(folder, out, options, progress).await {
-        Ok(report) => report,
-        Err(failure) => Report::failed(failure),
+    match make(folder, out, options, progress).await {
+        Ok(made) => made.publish(&Findings::default()).await,
+        Err(report) => report,
     }
 }
 
-async fn try_mux(
+/// A result that is what was planned and has not appeared yet. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Made {
+    layout: Layout,
+    file: AsideFile,
+    out: PathBuf,
+    report: Report,
+    rules: Rules,
+}
+
+/// Makes a result of the segments in `folder`, to appear at `out`: written aside and read back. The error is the report of a
+/// failure, and nothing is left.
+///
+/// # Errors
+/// There is nothing to make, or the result is not what was planned.
+pub async fn make(
     folder: &Path,
     out: &Path,
     options: &Options,
     progress: impl FnMut(Progress) + Send,
-) -> Result<Report, Failure> {
-    let (scanned, manifest) = (folder.to_owned(), options.manifest.clone());
-    let found = tokio::task::spawn_blocking(move || scan::scan(&scanned, manifest.as_deref()));
-    let found = found.await.map_err(|error| Failure::new("internal", &error))??;
-    let Verdict { tracks, gaps } = verdict::judge(found, options)?;
-    let layout = Layout::new(tracks).map_err(|error| Failure::of(&error))?;
-    let mut report = Report::planned(&layout, gaps);
+) -> Result<Made, Report> {
+    let layout = lay_out(folder, options).await;
+    let (layout, mut report) = layout.map_err(Report::failed)?;
     match write(&layout, folder, out, options, progress).await {
-        Ok(written) => report.written(out, &written),
-        Err(failure) => report.fail(failure),
+        Ok((file, written)) => {
+            report.written(out, &written);
+            let max_gap_ratio = options.max_gap_ratio.unwrap_or(1.0);
+            let rules = Rules { policy: options.policy, max_gap_ratio, accept_gaps: false };
+            Ok(Made { layout, file, out: out.to_owned(), report, rules })
+        }
+        Err(failure) => Err(report.fail(failure)),
     }
-    Ok(report)
 }
 
-/// Writes the result aside, reads it back, and lets it appear only when it is what was planned.
+impl Made {
+    /// Where its bytes are.
+    pub fn aside(&self) -> &Path {
+        self.file.aside()
+    }
+
+    /// How it was laid out.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Lets it appear, with what was found when it was decoded, unless that is more than may be missing.
+    pub async fn publish(self, findings: &Findings) -> Report {
+        let Made { file, out, report, rules, .. } = self;
+        let duration_ms = report.duration_ms.unwrap_or(0);
+        if let Err(error) = corrupt::weigh(rules, &report.gaps, &findings.gaps, duration_ms) {
+            return report.fail(Failure::new("corrupt-media", &error));
+        }
+        match file.publish().await {
+            Ok(()) => report.found(&findings.gaps),
+            Err(error) => report.fail(Failure::io(&format!("publish {}", out.display()), &error)),
+        }
+    }
+
+    /// Gives it up.
+    pub fn refuse(self, failure: Failure) -> Report {
+        self.report.fail(failure)
+    }
+}
+
+async fn lay_out(folder: &Path, options: &Options) -> Result<(Layout, Report), Failure> {
+    let (scanned, judged) = (folder.to_owned(), options.clone());
+    let verdict = tokio::task::spawn_blocking(move || {
+        let found = scan::scan(&scanned, judged.manifest.as_deref())?;
+        verdict::judge(&scanned, found, &judged)
+    });
+    let Verdict { tracks, gaps, repairs } = verdict.await.map_err(|error| Failure::new("internal", &error))??;
+    let layout = Layout::new(tracks).map_err(|error| Failure::of(&error))?;
+    let report = Report::planned(&layout, gaps, repairs);
+    Ok((layout, report))
+}
+
+/// Writes the result aside and reads it back.
 async fn write(
     layout: &Layout,
     folder: &Path,
     out: &Path,
     options: &Options,
     progress: impl FnMut(Progress) + Send,
-) -> Result<MuxReport, Failure> {
+) -> Result<(AsideFile, MuxReport), Failure> {
     let segments = FolderSegments::new(folder);
     let mut file = AsideFile::create(out).await.map_err(|error| Failure::io("create result", &error))?;
     let how = mux::Options { hashing: options.hashing, ..mux::Options::default() };
@@ -90,6 +159,5 @@ async fn write(
     if let Some(mismatch) = verify(&layout.expected(), &found.facts).first() {
         return Err(Failure::new("verification", mismatch));
     }
-    file.publish().await.map_err(|error| Failure::io("publish result", &error))?;
-    Ok(written)
+    Ok((file, written))
 }

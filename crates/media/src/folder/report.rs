@@ -4,6 +4,7 @@
 
 use crate::layout::Layout;
 use crate::mux::MuxReport;
+use domain::corrupt::together;
 use domain::mux::{Gap, Repair};
 use domain::retry::Classify;
 use domain::segment::Track;
@@ -115,7 +116,7 @@ impl Report {
     }
 
     /// A result that is about to be written.
-    pub(super) fn planned(layout: &Layout, gaps: Vec<Gap>) -> Report {
+    pub(super) fn planned(layout: &Layout, gaps: Vec<Gap>, repairs: Vec<Repair>) -> Report {
         let expected = layout.expected();
         let tracks = expected.tracks.iter().zip(layout.times()).enumerate().map(|(n, (facts, times))| TrackReport {
             kind: facts.track,
@@ -132,7 +133,7 @@ impl Report {
             duration_ms: layout.times().map(|times| times.start_ms() + times.duration_ms()).max(),
             tracks: tracks.collect(),
             gaps,
-            repairs: Vec::new(),
+            repairs,
             error: None,
         }
     }
@@ -143,8 +144,18 @@ impl Report {
         self.sha256 = written.sha256.map(|digest| digest.to_string());
     }
 
-    pub(super) fn fail(&mut self, failure: Failure) {
-        self.status = Status::Failed;
-        self.error = Some(failure);
+    /// Adds what was found in the result after it was planned.
+    pub(super) fn found(mut self, gaps: &[Gap]) -> Report {
+        self.gaps = together(&self.gaps, gaps);
+        if !self.gaps.is_empty() {
+            self.status = Status::Degraded;
+        }
+        self
+    }
+
+    /// What was planned, and why there is nothing of it.
+    pub(super) fn fail(self, failure: Failure) -> Report {
+        let (result, bytes, sha256) = (None, None, None);
+        Report { status: Status::Failed, error: Some(failure), result, bytes, sha256, ..self }
     }
 }

@@ -93,7 +93,7 @@ fn seen(
         let digests = twins::digests(folder, track, found)?;
         for (&index, segment) in found.segments.iter().filter(|(_, segment)| !segment.is_missing()) {
             let usable = segment.as_usable().zip(found.init.as_ref());
-            let shape = usable.and_then(|(media, init)| shape::of(&media.index, init));
+            let shape = usable.and_then(|(media, init)| shape::of(&media.index, init).ok().flatten());
             let span = usable.filter(|_| shape.is_some()).map(|(media, _)| media.span);
             let defect = segment.media.as_ref().err().map(Defect::to_string);
             let (size_bytes, sha256) = (segment.size_bytes, digests.get(&index).copied());

@@ -13,10 +13,13 @@ use crate::context::Context;
 use crate::db::plans::{Frozen, Unreadable};
 use crate::db::recordings::{self, Advanced, From};
 use crate::db::{self, plans};
-use crate::result::{self, Checked, Source};
+use crate::result::decode::Deaths;
+use crate::result::{self, Checked, Expected, Source, Story};
+use domain::corrupt::{self, Rules};
 use domain::id::Sha256;
 use domain::job::Mux;
 use domain::key::Keys;
+use domain::mux::{Gap, Plan};
 use domain::recording::{Cause, State};
 use domain::retry::Fault;
 use media::layout::Layout;
@@ -42,7 +45,8 @@ impl Job for Mux {
                 Err(ended) => return Ok(ended),
             },
         };
-        publish(cx, ctx, &frozen.plan, served(&frozen.plan, key.clone(), sha256, &checked)).await
+        let gaps = weigh(cx, &frozen.plan, &checked).await?;
+        publish(cx, ctx, &frozen.plan, &gaps, served(&frozen.plan, key.clone(), sha256, &checked)).await
     }
 }
 
@@ -62,13 +66,21 @@ impl Making<'_> {
         Source::new(&self.cx.store, self.keys.clone(), self.key)
     }
 
+    /// Looks at what is stored. A decoder that dies ends the first attempt, since it may be the machine's fault; in a later
+    /// one it is the recording's, and said of the place that it died at.
+    async fn check(&self) -> Result<Checked, result::Unsound> {
+        let deaths = if self.ctx.attempt() == 1 { Deaths::Doubted } else { Deaths::Blamed };
+        let expected = Expected { facts: &self.layout.expected(), layout: Some(self.layout), deaths };
+        result::check(self.cx, &self.source(), self.key, &expected).await
+    }
+
     /// The result that an earlier attempt made and could not publish, because its recording was held or its process
     /// ended: verified again, not made again. One that does not hold is as good as none.
     async fn found(&self) -> Result<Option<(Checked, Option<Sha256>)>, JobError> {
         let told = result::told(self.cx, self.keys, &self.frozen.plan, self.frozen.sha256).await?;
         let Some(told) = told else { return Ok(None) };
-        match result::check(self.cx, &self.source(), self.key, &self.layout.expected()).await {
-            Ok(checked) if told.is_of(&checked) => {
+        match self.check().await {
+            Ok(checked) if told.is_of(&checked, &self.frozen.plan) => {
                 tracing::info!(storage.key = self.key, "result of an earlier attempt found");
                 Ok(Some((checked, told.sha256)))
             }
@@ -90,11 +102,32 @@ impl Making<'_> {
             Ok(report) => report,
             Err(ended) => return Ok(Err(ended)),
         };
-        let checked = result::check(cx, &source, key, &layout.expected()).await?;
-        let facts = result::describe(&frozen.plan, frozen.sha256, layout, &checked, report.sha256, key);
+        let checked = self.check().await?;
+        let laid = Some((layout, report.payload.as_slice()));
+        let story = Story { frozen, checked: &checked, key, sha256: report.sha256, engine: "index", laid };
+        let facts = result::describe(&story);
         cx.store.put(&keys.result_json(job.version), facts.into()).await?;
         Ok(Ok((checked, report.sha256)))
     }
+}
+
+/// The gaps of the result: what its plan lacks, and what cannot be decoded. Too much of that is a failure by the same
+/// policy and share that the plan was made by.
+async fn weigh(cx: &Context, plan: &Plan, checked: &Checked) -> Result<Vec<Gap>, JobError> {
+    let found = &checked.findings.gaps;
+    let Some(recording) = recordings::get(&cx.db, &plan.recording).await? else { return Ok(Vec::new()) };
+    let rules = Rules {
+        policy: recording.policy,
+        max_gap_ratio: cx.config.live.max_gap_ratio,
+        accept_gaps: recording.gaps_accepted,
+    };
+    let weighed = corrupt::weigh(rules, &plan.gaps, found, checked.readback.duration_ms);
+    weighed.map_err(|error| JobError::new(Fault::Permanent, "corrupt-media", error))?;
+    if !found.is_empty() {
+        let what = checked.findings.what.as_deref();
+        tracing::warn!(recording.id = %plan.recording, gaps = found.len(), what, "segments cannot be decoded");
+    }
+    Ok(corrupt::together(&plan.gaps, found))
 }
 
 /// Looks whether there is something to do. A recording that failed at this very plan version goes on: a retry of the job

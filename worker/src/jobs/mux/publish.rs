@@ -8,7 +8,7 @@ use crate::jobs::{end_in, obsolete, unless_locked};
 use crate::result::Checked;
 use domain::id::Sha256;
 use domain::job::{Cleanup, Preview, Queue};
-use domain::mux::Plan;
+use domain::mux::{Gap, Plan};
 use domain::recording::Cause;
 use domain::segment::Track;
 use queue::enqueue::Enqueue;
@@ -16,7 +16,7 @@ use queue::{JobCtx, JobError, Outcome};
 use serde_json::json;
 
 pub(super) fn served(plan: &Plan, key: String, sha256: Option<Sha256>, checked: &Checked) -> Served {
-    let Checked { readback, etag } = checked;
+    let Checked { readback, etag, findings: _ } = checked;
     let (video, audio) = (readback.codec(Track::Video), readback.codec(Track::Audio));
     Served {
         version: plan.version,
@@ -38,14 +38,20 @@ pub(super) fn served(plan: &Plan, key: String, sha256: Option<Sha256>, checked: 
 /// slot free, and the next attempt finds the result.
 const PUBLISH_TRIES: u32 = 8;
 
-pub(super) async fn publish(cx: &Context, ctx: &JobCtx, plan: &Plan, served: Served) -> Result<Outcome, JobError> {
+pub(super) async fn publish(
+    cx: &Context,
+    ctx: &JobCtx,
+    plan: &Plan,
+    gaps: &[Gap],
+    served: Served,
+) -> Result<Outcome, JobError> {
     for _ in 1..PUBLISH_TRIES {
-        match publish_once(cx, ctx, plan, served.clone()).await? {
+        match publish_once(cx, ctx, plan, gaps, served.clone()).await? {
             Ok(ended) => return Ok(ended),
             Err(_) => tracing::debug!(recording.id = %plan.recording, "recording is held, trying again to publish"),
         }
     }
-    publish_once(cx, ctx, plan, served).await.map(|ended| ended.unwrap_or_else(|later| later))
+    publish_once(cx, ctx, plan, gaps, served).await.map(|ended| ended.unwrap_or_else(|later| later))
 }
 
 /// Publishes: pointer, facts, state, event, what follows, and the end of the job in one transaction. An attempt whose
@@ -55,6 +61,7 @@ async fn publish_once(
     cx: &Context,
     ctx: &JobCtx,
     plan: &Plan,
+    gaps: &[Gap],
     served: Served,
 ) -> Result<Result<Outcome, Outcome>, JobError> {
     let id = &plan.recording;
@@ -68,13 +75,13 @@ async fn publish_once(
     let facts = json!({
         "duration_ms": duration_ms,
         "bytes": size_bytes,
-        "degraded": !plan.gaps.is_empty(),
-        "segments_missing": plan.gaps.iter().map(|gap| gap.segments.len()).sum::<usize>(),
-        "gaps": &plan.gaps,
+        "degraded": !gaps.is_empty(),
+        "segments_missing": gaps.iter().map(|gap| gap.segments.len()).sum::<usize>(),
+        "gaps": gaps,
         "tail_confirmed": plan.tail_confirmed,
         "provisional": recording.provisional,
     });
-    if !plans::publish(&tx, &Published { plan, served }).await? {
+    if !plans::publish(&tx, &Published { plan, gaps, served }).await? {
         return Ok(Ok(obsolete()));
     }
     match recordings::advance(&tx, id, From::of(&recording), Cause::Publish, facts).await? {
