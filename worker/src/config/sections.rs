@@ -238,11 +238,19 @@ pub struct Mux {
     pub read_ahead: u32,
     /// Whether the SHA-256 of a result is made.
     pub hash: bool,
+    /// What becomes of pauses.
+    pub pauses: domain::completeness::Pauses,
 }
 
 impl Default for Mux {
     fn default() -> Self {
-        Self { engine: Engine::Auto, part_size: ByteSize::mib(8), read_ahead: 4, hash: true }
+        Self {
+            engine: Engine::Auto,
+            part_size: ByteSize::mib(8),
+            read_ahead: 4,
+            hash: true,
+            pauses: domain::completeness::Pauses::Auto,
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! Safe to repeat: yes. Freezing is a compare-and-set under the recording's lock, the mux job is unique per plan version,
 //! and every change of state has one winner.
 
+mod samples;
+
 use super::{Job, end_in, obsolete, unless_locked};
 use crate::bucket::{self, Sight};
 use crate::context::Context;
@@ -40,13 +42,19 @@ impl Job for ManifestCheck {
         };
         // A recording that failed may be checked again long after its end, and then the bucket is looked into again.
         let asked_at = recording.now - TimeDelta::from_std(ctx.age()).unwrap_or_default();
-        let Some(seen) = observe(cx, &recording, asked_at).await? else {
+        let Some(mut seen) = observe(cx, &recording, asked_at).await? else {
             // Whoever has looked wakes this job.
             bucket::watch(&cx.db, &recording.id, &recording.owner).await?;
             cx.bell.ring(Queue::Ingest.as_str());
             return Ok(Outcome::Snooze(LOOK_AGAIN));
         };
-        match completeness::check(&seen) {
+        let mut verdict = completeness::check(&seen);
+        if !matches!(verdict, Completeness::Waiting { .. }) {
+            // Only now does it matter what is inside: a check that waits looks again every half minute.
+            samples::observe(cx, &recording, &mut seen).await?;
+            verdict = completeness::check(&seen);
+        }
+        match verdict {
             Completeness::Complete(plan) | Completeness::Incomplete(plan) => freeze(cx, ctx, &recording, &plan).await,
             Completeness::Waiting { on, until } => {
                 tracing::debug!(recording.id = %self.recording, awaited = ?on, "waiting");
@@ -226,7 +234,7 @@ async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -
         claimed: foreign.claims,
         shapes: BTreeMap::new(),
         silent_frame: None,
-        pauses: completeness::Pauses::Auto,
+        pauses: cx.config.mux.pauses,
         rows: rows.into_iter().map(|segment| segment.row).collect(),
         objects,
         signalled_at: ended_at,
