@@ -89,3 +89,6 @@ pub fn is_framed(mut sample: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

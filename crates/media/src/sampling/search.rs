@@ -118,7 +118,7 @@ impl Search {
         Search::of(tracks.iter().map(search).collect())
     }
 
-    fn of(tracks: Vec<TrackSearch>) -> Search {
+    pub(super) fn of(tracks: Vec<TrackSearch>) -> Search {
         Search { tracks, step: Step::Sampling, asked: Vec::new(), findings: Findings::default() }
     }
 
