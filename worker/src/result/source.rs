@@ -99,7 +99,9 @@ pub async fn lay_out(cx: &Context, plan: &Plan) -> Result<Layout, Error> {
         tracks.push(TrackInput { init, segments: segments(cx, plan, track).await?, fill: track.fill });
     }
     // Hours of samples take some tens of milliseconds, in which the runtime has other things to do.
-    let laid = tokio::task::spawn_blocking(move || Layout::new(tracks)).await.expect("laying out does not panic");
+    let layout_version = plan.layout_version;
+    let laid = tokio::task::spawn_blocking(move || Layout::of_version(layout_version, tracks)).await;
+    let laid = laid.expect("laying out does not panic");
     laid.map_err(Error::Layout)
 }
 
@@ -125,7 +127,7 @@ async fn segments(cx: &Context, plan: &Plan, planned: &PlanTrack) -> Result<Vec<
 }
 
 /// Entity tags of stored segments, by track and index.
-pub(crate) type Tags = HashMap<(Track, u32), String>;
+pub type Tags = HashMap<(Track, u32), String>;
 
 /// Stored segments of one recording, or one stored result.
 #[derive(Debug, Clone)]
@@ -147,7 +149,7 @@ impl Source {
     }
 
     /// The same segments, held to the entity tags that the store gave them.
-    pub(crate) fn tagged(self, tags: Tags) -> Source {
+    pub fn tagged(self, tags: Tags) -> Source {
         Source { tags: Arc::new(tags), ..self }
     }
 }
@@ -195,13 +197,26 @@ impl RangedReader for Source {
 /// Takes a result into the store. Nothing appears before [`Sink::close`].
 pub struct Sink(ObjectWriter);
 
+/// Most parts of one object: servers take 10,000, so there is some room.
+const PARTS_MAX: u64 = 9_000;
+
+/// Length of all parts but the last, at least `least_bytes`: all of `total_bytes` go into [`PARTS_MAX`] of them.
+fn part_bytes(least_bytes: u64, total_bytes: u64) -> usize {
+    usize::try_from(least_bytes.max(total_bytes.div_ceil(PARTS_MAX))).unwrap_or(usize::MAX)
+}
+
 impl Sink {
-    /// Begins the object `key` in parts of `part_bytes`.
+    /// Begins the object `key` of `total_bytes`, in equal parts of at least `part_size_bytes`.
     ///
     /// # Errors
     /// The store cannot begin a write.
-    pub async fn begin(store: &Store, key: &str, part_bytes: usize) -> Result<Sink, storage::Error> {
-        store.writer(key, part_bytes).await.map(Sink)
+    pub async fn begin(
+        store: &Store,
+        key: &str,
+        part_size_bytes: u64,
+        total_bytes: u64,
+    ) -> Result<Sink, storage::Error> {
+        store.writer(key, part_bytes(part_size_bytes, total_bytes)).await.map(Sink)
     }
 
     /// Makes the object appear: the commit point of a mux.
@@ -221,5 +236,29 @@ impl ResultSink for Sink {
             self.0.write(piece).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_as_few_as_a_server_takes() {
+        let mib = 1 << 20;
+        assert_eq!(part_bytes(8 * mib, 100 * mib), 8 << 20);
+        for total_bytes in [8 * mib * PARTS_MAX, 8 * mib * PARTS_MAX + 1, 400 << 30, (5 << 40) + 12_345] {
+            let part = part_bytes(8 * mib, total_bytes) as u64;
+            assert!(total_bytes.div_ceil(part) <= PARTS_MAX && part >= 8 * mib, "{total_bytes} in parts of {part}");
+        }
+        assert_eq!(part_bytes(8 * mib, 8 * mib * PARTS_MAX + 1), (8 << 20) + 1);
+    }
+
+    #[test]
+    fn tags_are_compared_without_their_marks() {
+        for (written, read) in [("\"a1\"", "\"a1\""), ("\"a1\"", "W/\"a1\""), ("a1", "\"a1\"")] {
+            assert_eq!(bare(written), bare(read));
+        }
+        assert_ne!(bare("\"a1\""), bare("\"a2\""));
     }
 }

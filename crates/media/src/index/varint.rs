@@ -12,20 +12,19 @@ pub(super) fn write(out: &mut Vec<u8>, mut value: u64) {
 
 /// Reads a number and moves `rest` behind it; `None` when it is cut off or does not fit.
 pub(super) fn read(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, tail) = rest.split_first()?;
-        *rest = tail;
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 {
+    let (&first, mut tail) = rest.split_first()?;
+    let mut value = u64::from(first & 0x7f);
+    let (mut byte, mut shift) = (first, 0);
+    while byte & 0x80 != 0 {
+        (byte, tail) = tail.split_first().map(|(&byte, tail)| (byte, tail))?;
+        shift += 7;
+        if shift > 63 || (shift == 63 && byte > 1) {
             return None;
         }
-        value |= bits << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
+        value |= u64::from(byte & 0x7f) << shift;
     }
-    None
+    *rest = tail;
+    Some(value)
 }
 
 /// Small numbers of either sign become small numbers without one: 0, -1, 1, -2 …

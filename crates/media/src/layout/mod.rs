@@ -23,7 +23,7 @@ use crate::index::{Damaged, IndexReader};
 use crate::init::Init;
 use bytes::Bytes;
 use domain::id::Sha256;
-use domain::mux::{Fill, ResultFacts, TrackFacts};
+use domain::mux::{Fill, LAYOUT_VERSION, ResultFacts, TrackFacts};
 use domain::retry::{Classify, Fault};
 use domain::segment::Track;
 use header::HeaderSize;
@@ -164,8 +164,13 @@ pub(crate) struct LaidTrack {
 }
 
 impl Layout {
-    /// Lays tracks out in the order given.
+    /// Lays tracks out in the order given, as this build does.
     pub fn new(tracks: Vec<TrackInput>) -> Result<Layout, Error> {
+        Layout::of_version(LAYOUT_VERSION, tracks)
+    }
+
+    /// Lays tracks out as a plan of `layout_version` was to be: one of [`domain::mux::LAYOUT_VERSIONS`].
+    pub fn of_version(layout_version: u32, tracks: Vec<TrackInput>) -> Result<Layout, Error> {
         if tracks.is_empty() {
             return Err(Error::NoTrack);
         }
@@ -176,7 +181,7 @@ impl Layout {
             silences.push(silence);
             lanes.push((track.init.timescale, cuts));
         }
-        let times = timeline::place(&tracks, &timelines)?;
+        let times = timeline::place(&tracks, &timelines, layout_version)?;
         let chunks = chunk::interleave(lanes);
         let laid = tracks.into_iter().zip(timelines).zip(times).zip(silences).enumerate();
         let laid = laid.map(|(n, (((input, timeline), times), silence))| {

@@ -49,8 +49,11 @@ pub(super) struct Timeline {
     end: u64,
     /// Earliest composition time.
     composed_from: i64,
-    /// Latest composition time with the duration of its sample.
+    /// Latest composition time with the duration of its sample, over all samples.
     composed_to: i64,
+    /// Where the sample with the latest composition time ends. Durations are those of decoding, so a sample that is
+    /// decoded long before the next one may be shown for a moment only, and `composed_to` lie behind the end.
+    shown_to: i64,
     offset_min: i32,
     offset_max: i32,
     pub(super) joins: Vec<Join>,
@@ -90,8 +93,10 @@ pub(super) struct Growing<'a> {
     timeline: Timeline,
     /// Fragments so far.
     fragments: u64,
-    /// Duration of the last sample.
-    last: u32,
+    /// The last sample.
+    last: Sample,
+    /// Latest composition time.
+    latest: i64,
 }
 
 impl<'a> Growing<'a> {
@@ -104,13 +109,15 @@ impl<'a> Growing<'a> {
             end: 0,
             composed_from: i64::MAX,
             composed_to: i64::MIN,
+            shown_to: i64::MIN,
             offset_min: i32::MAX,
             offset_max: i32::MIN,
             joins: Vec::new(),
             silent: silent.cloned(),
         };
+        let last = Sample { size_bytes: 0, duration: 0, composition_offset: 0, sync: true };
         let silence_left = SILENCE_SECONDS_MAX * u64::from(track.init.timescale);
-        Growing { track, silent, silence_left, timeline, fragments: 0, last: 0 }
+        Growing { track, silent, silence_left, timeline, fragments: 0, last, latest: i64::MIN }
     }
 
     /// A fragment begins. Gives the silence before it: when it is decoded, how many frames, and which.
@@ -142,6 +149,9 @@ impl<'a> Growing<'a> {
         self.silence_left -= apart as u64;
         self.timeline.samples += u64::from(frames);
         self.timeline.payload_bytes += u64::from(frames) * frame.bytes.len() as u64;
+        // Silence is composed as the sample before it; its last frame lasts until the fragment begins.
+        let long = i64::from(frame.duration) + join.delta;
+        self.show(tfdt as i64 - long + i64::from(self.last.composition_offset), long);
         Ok(Some((before, frames, frame)))
     }
 
@@ -156,7 +166,7 @@ impl<'a> Growing<'a> {
     /// What lasts longer or shorter at the join must go on lasting, and no longer than a field can say.
     fn check(&self, join: &Join) -> Result<(), Error> {
         let (init, segment) = (&self.track.init, join.segment);
-        let last = if join.silent > 0 { self.silent.map_or(0, |frame| frame.duration) } else { self.last };
+        let last = if join.silent > 0 { self.silent.map_or(0, |frame| frame.duration) } else { self.last.duration };
         match i64::from(last) + join.delta {
             ..=0 => {
                 let overlap_ms = to_ms(join.delta.unsigned_abs(), init.timescale);
@@ -175,8 +185,17 @@ impl<'a> Growing<'a> {
         timeline.offset_min = timeline.offset_min.min(offset);
         timeline.offset_max = timeline.offset_max.max(offset);
         timeline.composed_from = timeline.composed_from.min(composed);
-        timeline.composed_to = timeline.composed_to.max(composed + i64::from(sample.duration));
-        self.last = sample.duration;
+        self.show(composed, i64::from(sample.duration));
+        self.last = *sample;
+    }
+
+    /// A sample is shown from `composed` on, as far as its own duration says.
+    fn show(&mut self, composed: i64, duration: i64) {
+        let end = composed + duration;
+        self.timeline.composed_to = self.timeline.composed_to.max(end);
+        if composed >= self.latest {
+            (self.latest, self.timeline.shown_to) = (composed, end);
+        }
     }
 
     pub(super) fn finish(self) -> Result<Timeline, Error> {
@@ -239,7 +258,11 @@ pub struct Jump {
 }
 
 /// Moves every track by the same time, so that the earliest presentation is at 0.
-pub(super) fn place(tracks: &[TrackInput], timelines: &[Timeline]) -> Result<Vec<TrackTimes>, Error> {
+pub(super) fn place(
+    tracks: &[TrackInput],
+    timelines: &[Timeline],
+    layout_version: u32,
+) -> Result<Vec<TrackTimes>, Error> {
     let starts = || tracks.iter().zip(timelines).map(|(track, timeline)| Moment::first_of(track, timeline));
     let zero = starts().min_by(Moment::compare).ok_or(Error::NoTrack)?;
     let place = |((track, timeline), start): ((&TrackInput, &Timeline), Moment)| {
@@ -248,7 +271,9 @@ pub(super) fn place(tracks: &[TrackInput], timelines: &[Timeline]) -> Result<Vec
         let presented_from = start.units + i128::from(track.init.media_time);
         let before = presented_from - i128::from(timeline.first);
         let bias = (-before).max(0);
-        let length = (i128::from(timeline.composed_to) - presented_from).max(0);
+        // Layout 1 took the latest end of all.
+        let end = if layout_version == 1 { timeline.composed_to } else { timeline.shown_to };
+        let length = (i128::from(end) - presented_from).max(0);
         let timescale = i128::from(track.init.timescale);
         let duration = (length * i128::from(MOVIE_TIMESCALE) + timescale - 1) / timescale;
         let (jumps, silences) = jumps(track, timeline, &zero);

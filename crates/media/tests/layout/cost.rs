@@ -46,12 +46,16 @@ fn equal(_: &mut Numbers, _: u64) -> Sample {
     Sample { size_bytes: 4, duration: 1, composition_offset: 0, sync: true }
 }
 
+/// Segments that are made; a longer track has them again and again, each in memory of its own and moved to its place.
+const MADE: u32 = 60;
+
 /// A track of `segments` segments of `samples` samples each, one behind the other.
 pub(crate) fn track(kind: Track, timescale: u32, segments: u32, samples: u64, draw: Draw) -> TrackInput {
     let entry = if kind == Track::Video { avc1() } else { mp4a(2, 48_000, &[0x11, 0x90]) };
     let init = Codec { track: kind, timescale, entry: &entry, media_time: None }.init();
     let (mut numbers, mut at) = (Numbers(u64::from(timescale)), 0);
-    let mut segment = |index| {
+    let mut made = Vec::new();
+    for index in 1..=segments.min(MADE) {
         let mut builder = Builder::default();
         builder.begin_fragment(at).unwrap();
         builder.begin_run(800).unwrap();
@@ -59,10 +63,18 @@ pub(crate) fn track(kind: Track, timescale: u32, segments: u32, samples: u64, dr
         let (packed, summary) = builder.finish().unwrap();
         at = summary.end;
         let (size_bytes, packed) = (summary.payload_bytes + 800, Bytes::from(packed));
-        SegmentInput { index, size_bytes, sha256: None, packed, shift: 0, salvaged: false }
+        made.push(SegmentInput { index, size_bytes, sha256: None, packed, shift: 0, salvaged: false });
+    }
+    let segment = |n: u32| {
+        let made = &made[(n % MADE) as usize];
+        let (packed, shift) = (Bytes::copy_from_slice(&made.packed), i64::from(n / MADE) * at as i64);
+        SegmentInput { index: n + 1, packed, shift, ..made.clone() }
     };
-    let segments = (1..=segments).map(&mut segment).collect();
-    TrackInput { init: Init::parse(kind, &init).unwrap(), segments, fill: Fill::Hold }
+    TrackInput {
+        init: Init::parse(kind, &init).unwrap(),
+        segments: (0..segments).map(segment).collect(),
+        fill: Fill::Hold,
+    }
 }
 
 /// Pictures at 60 a second and AAC, in segments of two seconds.
@@ -113,4 +125,20 @@ fn layout_of_eight_hours_fits_64_mib() {
 fn layout_of_twenty_minutes_is_made_and_written() {
     let layout = Layout::new(long(20)).unwrap();
     assert_eq!(layout.header().map(|piece| piece.len() as u64).sum::<u64>(), layout.header_bytes());
+}
+
+/// Silence costs a chunk every half a second and nothing a frame.
+#[test]
+fn layout_of_hours_of_silence_costs_no_memory_a_frame() {
+    let mut input = TrackInput { fill: Fill::Silence, ..track(Track::Audio, 48_000, 2, 94, aac) };
+    input.segments[1].shift = 12 * 3600 * 48_000;
+    let before = peak_kib();
+    let layout = Layout::new(vec![input]).unwrap();
+    let frames = 12 * 3600 * 48_000 / 1024;
+    assert_eq!(layout.expected().tracks[0].samples, 188 + frames);
+    assert_eq!(layout.chunks().len(), 8 + (frames as usize).div_ceil(24));
+    let longest = layout.header().map(|piece| piece.len()).max().unwrap();
+    assert!(longest < 192 << 10, "{longest}");
+    let cost = peak_kib() - before;
+    assert!(cost < 16 << 10, "{cost} KiB for {frames} frames");
 }

@@ -6,6 +6,8 @@
 mod synthetic;
 
 mod cost;
+mod fill;
+mod moved;
 mod pinned;
 mod silence;
 

@@ -4,6 +4,7 @@ use crate::synthetic::{Made, MadeFragment, MadeTrack, Memory, Store, block_on};
 use domain::id::Sha256;
 use domain::segment::Track;
 use media::index::Sample;
+use media::layout::Layout;
 use media::mux::{self, Options};
 
 /// Numbers that look random and are the same everywhere (Knuth's MMIX constants).
@@ -46,7 +47,8 @@ fn track(kind: Track, timescale: u32, media_time: i64, start: u64, segments: u32
 }
 
 fn digest(tracks: &[MadeTrack]) -> String {
-    let (layout, store) = Store::of(tracks);
+    let (_, store) = Store::of(tracks);
+    let layout = Layout::of_version(1, tracks.iter().map(|track| track.pack().0).collect()).unwrap();
     let mut sink = Memory::default();
     let report = block_on(mux::write(&layout, &store, &mut sink, &Options::default(), |_| {})).unwrap();
     assert_eq!(report.sha256, Some(Sha256::of(&sink.bytes)));
