@@ -7,7 +7,7 @@ use super::Error;
 use super::input::Input;
 use super::lane::Lane;
 use domain::segment::Track;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::path::Path;
 
 /// What was decoded of one track.
@@ -36,17 +36,6 @@ pub fn check_all(path: &Path) -> Result<Check, Error> {
 /// [`check_all`] of a stream that cannot go back, called `name` in errors.
 pub fn check_all_of(name: &str, reader: impl Read + Send + 'static) -> Result<Check, Error> {
     decode_all(Input::from_read(name, reader)?)
-}
-
-/// Decodes the first key frame, `samples` more at equal distances, and the end of the file from its last key frame on.
-/// A file without a picture is checked at the same places by its sound.
-pub fn check_samples(path: &Path, samples: u32) -> Result<Decoded, Error> {
-    decode_samples(Input::open(path)?, samples)
-}
-
-/// [`check_samples`] of a reader, called `name` in errors.
-pub fn check_samples_of(name: &str, reader: impl Read + Seek + Send + 'static, samples: u32) -> Result<Decoded, Error> {
-    decode_samples(Input::from_read_seek(name, reader)?, samples)
 }
 
 /// Every frame of the picture in the order of presentation.
@@ -135,32 +124,4 @@ fn decode_all(mut input: Input) -> Result<Check, Error> {
         }
     }
     Ok(check)
-}
-
-fn decode_samples(mut input: Input, samples: u32) -> Result<Decoded, Error> {
-    let picture = Lane::open(&input, Track::Video)?;
-    let lane = if picture.is_some() { picture } else { Lane::open(&input, Track::Audio)? };
-    let Some(mut lane) = lane else { return Err(Error::NoStream { object: input.name }) };
-    input.read_only(lane.stream);
-    let duration_us = input.context.duration().max(0);
-    let mut last_position = None;
-    for sample in 0..=samples {
-        let moment = duration_us / i64::from(samples + 1) * i64::from(sample);
-        input.seek(moment)?;
-        lane.sample(&mut input, &mut last_position)?;
-    }
-    input.seek(duration_us)?;
-    let before = lane.done.frames;
-    while let Some(packet) = input.read()? {
-        if packet.stream() == lane.stream {
-            lane.send(&input.name, &packet)?;
-            lane.drain(&input.name)?;
-        }
-    }
-    lane.end(&input.name)?;
-    lane.drain(&input.name)?;
-    if lane.done.frames == before {
-        return Err(lane.corrupt(&input.name, None));
-    }
-    Ok(lane.done)
 }

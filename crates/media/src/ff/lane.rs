@@ -18,9 +18,6 @@ use ffmpeg_next::{Packet, Rational, frame, media};
 /// Units of [`Lane::micros`].
 const MICROS: Rational = Rational(1, 1_000_000);
 
-/// Packets of sound decoded at each place of a file without a picture: one alone gives no sample yet.
-const SOUND_PACKETS: u32 = 8;
-
 /// One track and its decoder.
 pub(super) struct Lane {
     pub(super) track: Track,
@@ -101,34 +98,6 @@ impl Lane {
     /// Forgets what it was given.
     pub(super) fn flush(&mut self) {
         self.decoder.flush();
-    }
-
-    /// Decodes one key frame, or a few packets of sound, from where the input stands.
-    pub(super) fn sample(&mut self, input: &mut Input, last_position: &mut Option<i64>) -> Result<(), Error> {
-        let before = self.done.frames;
-        let wanted = if self.track == Track::Video { 1 } else { SOUND_PACKETS };
-        let mut sent = 0;
-        while sent < wanted {
-            let Some(packet) = input.read()? else { break };
-            // A seek ends at a sync sample by the file's index. Its key flag is not asked: the demuxer takes it from the
-            // payload, and a damaged picture would be skipped here.
-            if packet.stream() != self.stream {
-                continue;
-            }
-            if sent == 0 && last_position.replace(packet.position() as i64) == Some(packet.position() as i64) {
-                return Ok(());
-            }
-            self.send(&input.name, &packet)?;
-            self.drain(&input.name)?;
-            sent += 1;
-        }
-        self.end(&input.name)?;
-        self.drain(&input.name)?;
-        self.decoder.flush();
-        if self.done.frames == before {
-            return Err(self.corrupt(&input.name, None));
-        }
-        Ok(())
     }
 
     pub(super) fn describe(&self, frame: &frame::Video) -> Frame {

@@ -3,7 +3,7 @@
 use crate::made::{self, run, seconds};
 use domain::segment::Track;
 use media::ff::oracle::{self, TrackInput};
-use media::ff::{Error, decode, digest, probe};
+use media::ff::{Error, decode, digest, full, probe};
 use std::io::{Cursor, Read};
 
 /// Fails after so many bytes, as a store does.
@@ -72,14 +72,21 @@ fn damaged_payload_is_found_by_the_full_check() {
 fn damaged_first_picture_is_found_by_the_sampled_check() {
     let made = made::synthetic("320x180@30", &seconds(4));
     let (result, _) = made.mux();
-    assert!(decode::check_samples(&result, 5).unwrap().frames > 2);
+    assert_eq!(made::sampled(&result).unwrap().gaps, []);
     let mut bad = std::fs::read(&result).unwrap();
     let entries = ["-select_streams", "v", "-show_entries", "packet=pos", "-of", "csv=p=0", result.to_str().unwrap()];
     let first: usize = run("ffprobe", &entries).lines().next().unwrap().trim_end_matches(',').parse().unwrap();
     // The first bytes of a sample are its length and its header: nothing decodes without them.
     bad[first..first + 2000].fill(0xff);
-    let answer = decode::check_samples_of("bad", Cursor::new(bad), 5);
-    assert!(matches!(answer, Err(Error::Corrupt { .. })), "{answer:?}");
+    let bad_file = result.with_file_name("bad.mp4");
+    std::fs::write(&bad_file, &bad).unwrap();
+    let found = made::sampled(&bad_file).unwrap();
+    assert!(found.gaps.iter().any(|gap| gap.track == Track::Video && gap.from_ms == 0), "{found:?}");
+    assert!(found.what.unwrap().contains("damaged at packet"));
+    let full = full::decode(&bad_file, |_| {}).unwrap();
+    let video = full.iter().find(|full| full.track == Track::Video).unwrap();
+    assert_eq!((video.packets, video.first[0].offset, video.first[0].framed), (120, first as u64, false));
+    assert!(video.frames >= 59, "everything behind the damage is decoded: {} frames", video.frames);
 }
 
 #[test]

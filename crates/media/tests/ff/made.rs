@@ -4,8 +4,9 @@ use crate::strict;
 use domain::segment::{Name, Span, Track};
 use media::ff::oracle::{self, TrackInput};
 use media::ff::segmenter::{Event, Options, Summary, segment_file, segment_synthetic};
-use media::ff::{Error, synth};
+use media::ff::{Error, look, probe, synth};
 use media::init::Init;
+use media::sampling::{Findings, Next, Place, Search, Seen, Unsound};
 use media::walk::{self, Limits};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -129,6 +130,30 @@ pub(crate) fn assert_same_packets(made: &Path, made_stream: &str, source: &Path,
 }
 
 /// Runs ffmpeg or ffprobe and gives its standard output; anything on standard error is a failure.
+/// Samples of a file are decoded by `look`, as those of a result are.
+pub(crate) fn searched(
+    path: &Path,
+    mut look: impl FnMut(&[Place]) -> Result<Vec<Seen>, Error>,
+) -> Result<Findings, Unsound> {
+    let probe = probe::probe(path).unwrap();
+    let length = |track: &probe::TrackProbe| {
+        let duration = u64::try_from(track.duration).unwrap();
+        (track.track, duration * 1_000_000 / u64::from(track.timescale))
+    };
+    let mut search = Search::of_lengths(&probe.tracks.iter().map(length).collect::<Vec<_>>());
+    loop {
+        match search.next() {
+            Next::Look(places) => search.tell(&look(&places).unwrap()),
+            Next::Done(found) => return found,
+        }
+    }
+}
+
+/// The same of a file on this disk.
+pub(crate) fn sampled(path: &Path) -> Result<Findings, Unsound> {
+    searched(path, |places| look::look(path, places))
+}
+
 pub(crate) fn run(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(["-v", "error"]).args(words).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
