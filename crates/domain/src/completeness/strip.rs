@@ -29,6 +29,8 @@ pub(super) struct Spot {
     pub(super) slot: u32,
     pub(super) epoch: usize,
     pub(super) from_ms: u64,
+    /// Until the next one's first presentation where decoding goes on without a break: what is shown in between is held on
+    /// purpose, as a still screen is whose pictures are reordered.
     pub(super) to_ms: u64,
     pub(super) length_ms: u64,
     pub(super) salvaged: bool,
@@ -115,14 +117,20 @@ impl<'a> Strip<'a> {
         let mut absent = view.absent.clone();
         let Some(lane) = lane else { return Strip { view, spots: Vec::new(), absent, typical_ms: 0 } };
         absent.extend(lane.copies.keys().map(|&copy| (copy, GapCause::Duplicate)));
+        let place = |piece: &Piece| axis.place(lane.track, piece.shape(), piece.present.segment.shift);
         let spot = |piece: &Piece| {
-            let place = axis.place(lane.track, piece.shape(), piece.present.segment.shift);
+            let place = place(piece);
             let (from_ms, to_ms) = (axis.ms(place.presented.0 - origin), axis.ms(place.presented.1 - origin));
             let (index, slot, epoch) = (piece.index(), piece.slot, piece.epoch);
             let (length_ms, salvaged) = (length_ms(piece.shape()), piece.present.segment.salvaged);
             Spot { index, slot, epoch, from_ms, to_ms: to_ms.max(from_ms), length_ms, salvaged }
         };
-        let spots: Vec<Spot> = lane.pieces.iter().map(spot).collect();
+        let mut spots: Vec<Spot> = lane.pieces.iter().map(spot).collect();
+        for (at, pair) in lane.pieces.windows(2).enumerate() {
+            if place(&pair[0]).decoded.1 == place(&pair[1]).decoded.0 {
+                spots[at].to_ms = spots[at].to_ms.max(spots[at + 1].from_ms);
+            }
+        }
         let mut lengths: Vec<u64> = spots.iter().filter(|spot| !spot.salvaged).map(|spot| spot.length_ms).collect();
         lengths.sort_unstable();
         let typical_ms = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
