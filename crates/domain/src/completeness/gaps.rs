@@ -44,7 +44,9 @@ fn unexplained(strip: &Strip<'_>, stretch: &Break, others: Option<&[Break]>) -> 
         ((from_ms, pause.from_ms.max(from_ms)), (pause.to_ms.min(to_ms), to_ms))
     });
     let jump = |(from_ms, to_ms): (u64, u64)| {
-        let gap = Gap { track: strip.view.track, from_ms, to_ms, segments: Vec::new(), cause: GapCause::Jump };
+        let cause = if stretch.resumed.is_some() { GapCause::Damaged } else { GapCause::Jump };
+        let gap =
+            Gap { track: strip.view.track, from_ms, to_ms, segments: stretch.resumed.into_iter().collect(), cause };
         (gap.duration_ms() > STRETCH_MS).then_some(gap)
     };
     let absent = stretch.absent();
@@ -85,8 +87,10 @@ fn seam(strip: &Strip<'_>, stretch: &Break) -> Vec<Gap> {
     gaps
 }
 
+/// A damaged segment is told of even when all its samples are whole, because nobody can tell what else it held.
 fn truncated(strip: &Strip<'_>, index: u32, from_ms: u64, to_ms: u64) -> Gap {
-    Gap { track: strip.view.track, from_ms, to_ms, segments: vec![index], cause: GapCause::Truncated }
+    let cause = if from_ms < to_ms { GapCause::Truncated } else { GapCause::Damaged };
+    Gap { track: strip.view.track, from_ms, to_ms, segments: vec![index], cause }
 }
 
 /// The pause in a break. A track alone skips time with every track there is; where segments are missing too, only what

@@ -9,8 +9,12 @@ mod axis;
 #[cfg(test)]
 mod foreign;
 mod gaps;
+#[cfg(test)]
+mod modelled;
 mod pauses;
 mod place;
+#[cfg(test)]
+mod placed;
 mod repairs;
 mod strip;
 #[cfg(test)]

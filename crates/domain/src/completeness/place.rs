@@ -96,9 +96,11 @@ fn sorted(view: &TrackView) -> Result<Lane, Broken> {
     let (kept, copies) = without_copies(&view.present, Copies::LeftOut);
     let mut order = Order::default();
     for (at, present) in kept.iter().enumerate() {
-        if let Fit::Overlaps { units } = order.fit(&kept, present) {
-            let Shape { timescale, .. } = present.shape;
-            let (track, segment, overlap_ms) = (view.track, present.segment.index, to_ms(units, timescale));
+        if order.fit(&kept, present) == Fit::Overlaps {
+            let Shape { timescale, start, .. } = present.shape;
+            let end = kept[..at].iter().map(|before| before.shape.end).max().unwrap_or(start);
+            let (track, segment) = (view.track, present.segment.index);
+            let overlap_ms = to_ms(end.saturating_sub(start), timescale);
             return Err(Broken::TfdtBack { track, segment, overlap_ms });
         }
         order.insert(&kept, at);
@@ -143,14 +145,14 @@ fn is_copy(first: &Present, other: &Present) -> bool {
     }
 }
 
-/// How far `after` reaches into `before`: more than its last sample can be shrunk by.
-fn overlap(before: &Shape, after: &Shape) -> Option<u64> {
+/// `after` reaches further into `before` than its last sample can be shrunk by.
+fn overlaps(before: &Shape, after: &Shape) -> bool {
     let units = before.end.saturating_sub(after.start);
-    (units > 0 && units >= u64::from(before.last_duration)).then_some(units)
+    units > 0 && units >= u64::from(before.last_duration)
 }
 
 fn follows(before: &Shape, after: &Shape) -> bool {
-    after.start >= before.start && overlap(before, after).is_none()
+    after.start >= before.start && !overlaps(before, after)
 }
 
 /// `after` begins where `before` ends, as nearly as segments do.
@@ -172,7 +174,7 @@ enum Fit {
     /// Before the first, with a hole between.
     Before,
     /// It overlaps one of them.
-    Overlaps { units: u64 },
+    Overlaps,
 }
 
 impl Order {
@@ -188,14 +190,14 @@ impl Order {
         let shape = |key: Option<(&(u64, usize), &())>| key.map(|((_, at), ())| &all[*at].shape);
         let before = shape(self.0.range(..=(one.shape.start, usize::MAX)).next_back());
         let behind = shape(self.0.range((one.shape.start, usize::MAX)..).next());
-        let over =
-            [before.and_then(|before| overlap(before, &one.shape)), behind.and_then(|it| overlap(&one.shape, it))];
-        match (over.into_iter().flatten().max(), before, behind) {
-            (Some(units), ..) => Fit::Overlaps { units },
-            (None, _, None) => Fit::Behind,
-            (None, Some(_), Some(_)) => Fit::Between,
-            (None, None, Some(first)) if touches(&one.shape, first) => Fit::Between,
-            (None, None, Some(_)) => Fit::Before,
+        let is_over = before.is_some_and(|before| overlaps(before, &one.shape))
+            || behind.is_some_and(|behind| overlaps(&one.shape, behind));
+        match (before, behind) {
+            _ if is_over => Fit::Overlaps,
+            (_, None) => Fit::Behind,
+            (Some(_), Some(_)) => Fit::Between,
+            (None, Some(first)) if touches(&one.shape, first) => Fit::Between,
+            (None, Some(_)) => Fit::Before,
         }
     }
 
@@ -220,7 +222,7 @@ fn clocks(kept: &[Present]) -> Vec<Vec<usize>> {
             Fit::Behind => displaced_from = None,
             Fit::Between if leads_on => displaced_from = displaced_from.or(Some(at)),
             Fit::Between => displaced_from = Some(at),
-            Fit::Before | Fit::Overlaps { .. } => {
+            Fit::Before | Fit::Overlaps => {
                 let from = displaced_from.filter(|_| leads_on).unwrap_or(at);
                 (from..at).for_each(|moved| order.remove(kept, moved));
                 done.push(order.sequence().collect());

@@ -51,6 +51,8 @@ pub(super) struct Break {
     pub(super) excess_ms: u64,
     /// The segment before the stretch is damaged at its end.
     pub(super) truncated: Option<Cut>,
+    /// The segment behind the stretch is damaged at its beginning.
+    pub(super) resumed: Option<u32>,
     /// The clock began anew.
     pub(super) seam: bool,
 }
@@ -82,7 +84,8 @@ impl Break {
 
     /// The part of this stretch that a pause takes up, when there is no other track.
     pub(super) fn alone(&self) -> Pause {
-        let missing = u64::from(self.absent()) + u64::from(self.truncated.is_some());
+        let damaged = u64::from(self.truncated.is_some()) + u64::from(self.resumed.is_some());
+        let missing = u64::from(self.absent()) + damaged;
         let length_ms = self.length_ms().saturating_sub(missing * SEGMENT_MAX_MS);
         Pause { from_ms: self.to_ms - length_ms, to_ms: self.to_ms }
     }
@@ -155,9 +158,12 @@ impl<'a> Strip<'a> {
             let truncated = left.salvaged.then_some(cut);
             let lacks_ms = u64::from(right.slot - left.slot - 1).saturating_mul(self.typical_ms);
             let lacks_ms = lacks_ms.saturating_add(truncated.map_or(0, |cut| cut.lacks_ms));
+            let resumed = right.salvaged.then_some(right.index);
+            let lacks_ms = lacks_ms.saturating_add(resumed.map_or(0, |_| self.lacks_ms(right)));
             let excess_ms = (to_ms - from_ms).saturating_sub(lacks_ms);
             let (after, before, seam) = (left.slot, right.slot, left.epoch != right.epoch);
-            let known = Break { position: position + 1, after, before, from_ms, to_ms, excess_ms, truncated, seam };
+            let position = position + 1;
+            let known = Break { position, after, before, from_ms, to_ms, excess_ms, truncated, resumed, seam };
             let told = known.absent() > 0 || seam || truncated.is_some() || known.length_ms() > STRETCH_MS;
             told.then_some(known)
         };
