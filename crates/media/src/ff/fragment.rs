@@ -18,6 +18,8 @@ pub(super) struct Fragmenter {
     output: Output,
     sink: Sink,
     begun: bool,
+    /// A fragment has ended, and the next packet begins another one.
+    between: bool,
     time_base: Rational,
     /// Added to every decode time, in units of `time_base`; see [`shift`].
     offset: u64,
@@ -43,7 +45,7 @@ impl Fragmenter {
         options.set("write_tmcd", "0");
         output.write_header_with(options).during("start muxer of", name)?;
         let time_base = output.stream(0).map_or(time_base, |stream| stream.time_base());
-        Ok(Fragmenter { track, output, sink, begun: false, time_base, offset: 0 })
+        Ok(Fragmenter { track, output, sink, begun: false, between: false, time_base, offset: 0 })
     }
 
     /// Units of the timestamps that [`Fragmenter::write`] takes; the muxer chooses them.
@@ -58,6 +60,9 @@ impl Fragmenter {
 
     /// Adds a packet with timestamps and duration in [`Fragmenter::time_base`] to the open fragment.
     pub(super) fn write(&mut self, packet: &mut Packet) -> Result<(), Error> {
+        if std::mem::take(&mut self.between) {
+            trust_next_packet(&mut self.output).during("mux", self.track)?;
+        }
         packet.set_stream(0);
         packet.set_position(-1);
         packet.write(&mut self.output).during("mux", self.track)?;
@@ -79,6 +84,7 @@ impl Fragmenter {
             shift::by(self.track, &mut bytes, self.offset)?;
         }
         bytes.splice(..0, STYP);
+        self.between = true;
         Ok(bytes)
     }
 }
@@ -102,6 +108,19 @@ fn clear_codec_tag(parameters: &mut Parameters) {
     // SAFETY: the pointer is that of a live AVCodecParameters which `parameters` owns or keeps alive, and nobody else
     // reads it during this call; the safe API has no setter for this plain integer.
     unsafe { (*parameters.as_mut_ptr()).codec_tag = 0 };
+}
+
+/// Has the muxer take the times of the next packet as they are. Else it puts the first picture of a fragment to the end
+/// of what was shown before it: wrong where that stood for longer than a frame and pictures are reordered.
+#[allow(unsafe_code)]
+fn trust_next_packet(output: &mut Output) -> Result<(), ffmpeg_next::Error> {
+    // SAFETY: `output` owns a live AVFormatContext whose muxer was opened, so its private data is an object with options;
+    // both strings end with a zero byte. This option is meant to be set between two packets.
+    let code = unsafe {
+        let muxer = (*output.as_mut_ptr()).priv_data;
+        ffmpeg_next::ffi::av_opt_set(muxer, c"movflags".as_ptr(), c"+frag_discont".as_ptr(), 0)
+    };
+    if code < 0 { Err(ffmpeg_next::Error::from(code)) } else { Ok(()) }
 }
 
 #[allow(unsafe_code)]

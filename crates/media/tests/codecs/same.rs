@@ -52,7 +52,9 @@ pub(crate) fn assert_faithful_to_segments(set: &Set, cut: Cut) {
     let (report, out) = set.mux(cut);
     assert_complete(set, &report, &out);
     for (track, _) in set.recipe.tracks() {
-        let (segments, result) = (Told::of(&set.concat(cut, track), track), Told::of(&out, track));
+        let (mut segments, result) = (Told::of(&set.concat(cut, track), track), Told::of(&out, track));
+        // FFmpeg 5.1 presents the priming of fragments, which lies before 0.
+        segments.frames.retain(|frame| frame.pts >= 0);
         let shift = assert_same_packets(&segments, &result);
         assert_eq!(assert_same_frames(&segments, &result, shift), 0, "{cut:?} {track}");
         assert_length(&report, &result, result.first().max(0), &out);
@@ -61,7 +63,7 @@ pub(crate) fn assert_faithful_to_segments(set: &Set, cut: Cut) {
 
 /// There is a result, nothing is missing in it, and it says of itself what is true.
 pub(crate) fn assert_complete(set: &Set, report: &Report, out: &Path) {
-    assert_eq!((report.status, &report.error), (Status::Complete, &None));
+    assert_eq!((report.status, &report.error), (Status::Complete, &None), "{report:?}");
     assert!(report.gaps.is_empty() && report.repairs.is_empty(), "{report:?}");
     let found = read_back(out);
     assert!(found.facts.faststart);

@@ -3,6 +3,7 @@
 use super::super::input::Input;
 use super::super::{Error, init};
 use super::lane::{Copy, Lane, Picture, Sound, Stream};
+use super::matrix::Matrix;
 use super::{Event, LONGEST, Options, Pacer, Sink, Summary};
 use domain::segment::Track;
 use ffmpeg_next::mathematics::Rescale as _;
@@ -142,6 +143,7 @@ impl Found {
                 frame_rate: stream.avg_frame_rate(),
                 start: (seen.start - zero).max(0),
                 target: options.target,
+                matrix: Matrix::of(&stream),
             };
             let lane = match track {
                 _ if seen.can_be_copied(track) => Lane::Copy(Box::new(Copy::open(track, settings)?)),

@@ -3,6 +3,7 @@
 use super::super::encode::{AAC_FRAME, AudioEncoder, VideoEncoder, VideoSettings, sample_format};
 use super::super::error::During as _;
 use super::super::{Error, synth};
+use super::matrix::Matrix;
 use super::track::{Segmenter, Settings};
 use super::{Sink, TrackSummary};
 use domain::segment::Track;
@@ -22,6 +23,8 @@ pub(super) struct Stream {
     /// First presented moment on the shared clock, in `time_base`.
     pub(super) start: i64,
     pub(super) target: Duration,
+    /// How its picture is to be shown.
+    pub(super) matrix: Option<Matrix>,
 }
 
 /// A stream on its way.
@@ -63,8 +66,8 @@ impl Copy {
             Track::Video => (f64::from(stream.time_base.invert()) / rate) as i64,
             Track::Audio => (AAC_FRAME as i64).rescale(Rational(1, synth::SAMPLE_RATE as i32), stream.time_base),
         };
-        let Stream { parameters, time_base, start, target, .. } = stream;
-        let segmenter = Segmenter::open(Settings { track, parameters, time_base, start, target, nominal })?;
+        let Stream { parameters, time_base, start, target, matrix, .. } = stream;
+        let segmenter = Segmenter::open(Settings { track, parameters, time_base, start, target, nominal, matrix })?;
         Ok(Copy { segmenter, begun: false })
     }
 
@@ -119,6 +122,7 @@ impl Picture {
             start: stream.start.rescale(stream.time_base, PICTURE_BASE),
             target: stream.target,
             nominal: (f64::from(synth::TIMESCALE) / f64::from(frame_rate)) as i64,
+            matrix: stream.matrix,
         })?;
         let target = (stream.target.as_micros() as i64).rescale(Rational(1, 1_000_000), PICTURE_BASE);
         let time_base = stream.time_base;
@@ -244,6 +248,7 @@ impl Sound {
             start,
             target: stream.target,
             nominal: AAC_FRAME as i64,
+            matrix: None,
         })?;
         let waiting = vec![Vec::new(); if mono { 1 } else { 2 }];
         let time_base = stream.time_base;

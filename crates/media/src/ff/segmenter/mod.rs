@@ -6,6 +6,7 @@
 
 mod file;
 mod lane;
+mod matrix;
 pub mod recast;
 mod synthetic;
 mod track;

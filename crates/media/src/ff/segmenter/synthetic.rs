@@ -65,6 +65,7 @@ impl PictureSide {
             start: 0,
             target: options.target,
             nominal: config.frame_ticks(),
+            matrix: None,
         })?;
         let frame_ticks = config.frame_ticks();
         Ok(PictureSide { picture: synth::Picture::new(config), encoder, segmenter, frame_ticks, frames_per_segment })
@@ -110,6 +111,7 @@ impl SoundSide {
             start: 0,
             target: options.target,
             nominal: AAC_FRAME as i64,
+            matrix: None,
         })?;
         Ok(SoundSide { encoder, segmenter, done: 0, wanted: 0 })
     }

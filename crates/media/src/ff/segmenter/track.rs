@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::fragment::Fragmenter;
+use super::matrix::Matrix;
 use super::{Event, Sink, TrackSummary};
 use domain::segment::{Span, Track};
 use ffmpeg_next::codec::Parameters;
@@ -20,6 +21,8 @@ pub(super) struct Settings {
     pub(super) target: Duration,
     /// Duration of a packet when nothing follows it and it has none of its own, in `time_base`.
     pub(super) nominal: i64,
+    /// How the picture is to be shown; `None` = as it is, or sound.
+    pub(super) matrix: Option<Matrix>,
 }
 
 /// A track being cut.
@@ -32,6 +35,7 @@ pub(super) struct Segmenter {
     target: i64,
     tolerance: i64,
     nominal: i64,
+    matrix: Option<Matrix>,
     /// The newest packet: it is written when the next one tells how long it lasts.
     held: Option<Packet>,
     first_dts: Option<i64>,
@@ -45,7 +49,7 @@ pub(super) struct Segmenter {
 
 impl Segmenter {
     pub(super) fn open(settings: Settings) -> Result<Segmenter, Error> {
-        let Settings { track, parameters, time_base: from, start, target, nominal } = settings;
+        let Settings { track, parameters, time_base: from, start, target, nominal, matrix } = settings;
         let fragmenter = Fragmenter::open(track, parameters, from)?;
         let to = fragmenter.time_base();
         let ticks = |duration: Duration| (duration.as_micros() as i64).rescale(Rational(1, 1_000_000), to).max(1);
@@ -62,6 +66,7 @@ impl Segmenter {
             target: ticks(target),
             tolerance,
             nominal: nominal.rescale(from, to).max(1),
+            matrix,
             held: None,
             first_dts: None,
             open: None,
@@ -129,7 +134,10 @@ impl Segmenter {
         self.fragmenter.write(&mut packet)?;
         if self.first_dts.is_none() {
             self.first_dts = Some(dts);
-            let bytes = self.fragmenter.flush()?;
+            let mut bytes = self.fragmenter.flush()?;
+            if let Some(matrix) = &self.matrix {
+                matrix.put_into(&mut bytes);
+            }
             self.summary.bytes += bytes.len() as u64;
             return emit(sink, Event::Init { track: self.track, bytes });
         }

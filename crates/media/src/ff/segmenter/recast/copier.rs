@@ -2,19 +2,18 @@
 
 use super::super::super::Error;
 use super::super::super::fragment::Fragmenter;
+use super::super::matrix::Matrix;
 use super::super::{Event, Sink};
 use super::TrackReport;
 use super::adts::{self, Stripper};
 use super::codecs;
 use super::lanes::NANOS;
 use super::sound::SampleClock;
-use crate::boxes::{BoxRef, Boxes};
 use domain::segment::{Span, Track};
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::mathematics::Rescale as _;
 use ffmpeg_next::packet::side_data;
 use ffmpeg_next::{Packet, Rational, Stream};
-use std::ops::Range;
 
 /// Milliseconds.
 const MILLIS: Rational = Rational(1, 1_000);
@@ -58,8 +57,8 @@ pub(super) struct Copier {
     start: Option<i64>,
     pieces: Vec<(u32, u64)>,
     open: Option<Open>,
-    /// The display matrix of a `tkhd`, where the source has one.
-    matrix: Option<Vec<u8>>,
+    /// How the source is to be shown, where it says so.
+    matrix: Option<Matrix>,
     presented: bool,
     /// Packets at the end that are not presented.
     tail: u64,
@@ -92,8 +91,7 @@ impl Copier {
         let unit = |rate: i32| i64::from(rate) * i64::from(from.numerator()) / i64::from(from.denominator().max(1)) + 1;
         let counted = report.track == Track::Audio && rate > 0 && to == Rational(1, rate);
         let clock = counted.then(|| SampleClock::new(unit(rate), codecs::priming_samples(&parameters)));
-        let matrix = stream.side_data().find(|data| data.kind() == side_data::Type::DisplayMatrix);
-        let matrix = matrix.and_then(|data| tkhd_matrix(data.data()));
+        let matrix = Matrix::of(stream);
         let zero = zero_ns.rescale(NANOS, from);
         let pieces = pieces.to_vec();
         let (waiting, held, start, open, adts) = (Vec::new(), None, None, None, None);
@@ -272,7 +270,7 @@ impl Copier {
         if self.report.packets == 1 {
             let mut bytes = self.fragmenter.flush()?;
             if let Some(matrix) = &self.matrix {
-                set_matrix(&mut bytes, matrix);
+                matrix.put_into(&mut bytes);
             }
             return emit(sink, Event::Init { track: self.report.track, bytes });
         }
@@ -348,29 +346,4 @@ fn padding_of(packet: &Packet) -> i64 {
     let skipped = packet.side_data().find(|data| data.kind() == side_data::Type::SkipSamples);
     let field = skipped.and_then(|data| data.data().get(4..8)?.try_into().ok());
     field.map_or(0, |field| i64::from(u32::from_le_bytes(field)))
-}
-
-/// FFmpeg's side data has the nine numbers of a `tkhd` in its order, in the machine's own bytes.
-fn tkhd_matrix(side_data: &[u8]) -> Option<Vec<u8>> {
-    let (numbers, rest) = side_data.as_chunks::<4>();
-    let whole = numbers.len() == 9 && rest.is_empty();
-    whole.then(|| numbers.iter().flat_map(|number| i32::from_ne_bytes(*number).to_be_bytes()).collect())
-}
-
-/// Puts a display matrix into the only track of an initialization section that our own muxer has just written.
-fn set_matrix(init: &mut [u8], matrix: &[u8]) {
-    if let Some(place) = matrix_place(init)
-        && let Some(bytes) = init.get_mut(place)
-    {
-        bytes.copy_from_slice(matrix);
-    }
-}
-
-/// Where the matrix lies: ISO/IEC 14496-12, 8.3.2.
-fn matrix_place(init: &[u8]) -> Option<Range<usize>> {
-    let moov = Boxes::of(init).filter_map(Result::ok).find(|found| found.kind.0 == *b"moov")?;
-    let tkhd: BoxRef<'_> = moov.require(b"trak").ok()?.require(b"tkhd").ok()?;
-    let body = usize::try_from(tkhd.at).ok()? + (tkhd.whole.len() - tkhd.body.len());
-    let before = if tkhd.body.first() == Some(&1) { 52 } else { 40 };
-    Some(body + before..body + before + 36)
 }

@@ -3,6 +3,7 @@
 use super::super::super::Error;
 use super::super::super::input::Input;
 use super::super::lane::{self, Picture, Sound};
+use super::super::matrix::Matrix;
 use super::super::{Options, Sink};
 use super::copier::Copier;
 use super::{Source, TrackReport};
@@ -55,6 +56,9 @@ impl Lane {
             left_out: 0,
             moved: 0,
             streams_left_out: wanted.streams_left_out,
+            damaged: 0,
+            damaged_ms: (0, 0),
+            cut_ms: 0,
         };
         Ok(if wanted.encode {
             Lane::Encode(Box::new(Encoder::open(&stream, report, zero_ns)?))
@@ -100,6 +104,7 @@ impl Encoder {
             frame_rate: stream.avg_frame_rate(),
             start: (start - zero).max(0),
             target: Options::default().target,
+            matrix: Matrix::of(stream),
         };
         let lane = match report.track {
             Track::Video => lane::Lane::Picture(Box::new(Picture::open(settings)?)),

@@ -10,6 +10,7 @@
 mod adts;
 mod codecs;
 mod copier;
+mod end;
 mod lanes;
 mod sound;
 
@@ -18,6 +19,7 @@ use super::super::input::Input;
 use super::Sink;
 use domain::segment::Track;
 use ffmpeg_next::media;
+use end::End;
 use lanes::{Lane, Wanted};
 use std::io::{Read, Seek};
 
@@ -70,6 +72,12 @@ pub struct TrackReport {
     pub moved: u64,
     /// Other streams of the same kind, which have no place in a result.
     pub streams_left_out: u64,
+    /// Packets that the container says are damaged; they are not written.
+    pub damaged: u64,
+    /// Where the first and the last of them lie, in milliseconds of the source's clock.
+    pub damaged_ms: (u64, u64),
+    /// How much earlier the source ends than its header says, in milliseconds: it was cut off.
+    pub cut_ms: u64,
 }
 
 /// Takes the sources apart and gives every initialization section and segment to `sink`.
@@ -149,14 +157,22 @@ fn pass(
     for &wanted in wanted {
         lanes.push((wanted.stream, Lane::open(&input, source, wanted, zero_ns)?));
     }
+    let mut seen = End::default();
     while let Some(packet) = input.read()? {
-        if let Some((_, lane)) = lanes.iter_mut().find(|(stream, _)| *stream == packet.stream()) {
-            lane.push(packet, sink)?;
+        let Some((_, lane)) = lanes.iter_mut().find(|(stream, _)| *stream == packet.stream()) else { continue };
+        if packet.is_corrupt() {
+            seen.damaged(&input, &packet);
+            continue;
         }
+        seen.add(&input, &packet);
+        lane.push(packet, sink)?;
     }
+    let cut_ms = seen.cut_ms(&input);
     let mut done = Vec::new();
-    for (_, lane) in lanes {
-        done.extend(lane.finish(sink)?);
+    for (stream, lane) in lanes {
+        let (damaged, damaged_ms) = seen.damaged.get(&stream).copied().unwrap_or_default();
+        let made = lane.finish(sink)?;
+        done.extend(made.map(|made| TrackReport { damaged, damaged_ms, cut_ms, ..made }));
     }
     if done.is_empty() {
         return Err(Error::NoStream { object: source.name.clone() });
