@@ -87,6 +87,10 @@ look() {
   if ! has cc && ! has gcc && ! has clang; then
     lacks "a C compiler" "gcc libc6-dev" ""
   fi
+  # The fuzzing library is C++.
+  if [ "$scope" = test ] && ! has c++ && ! has g++ && ! has clang++; then
+    lacks "a C++ compiler" "g++" ""
+  fi
   has pkg-config || lacks "pkg-config" "pkg-config" "pkgconf"
   has_ffmpeg_libraries || lacks "FFmpeg's libraries (5.1 or newer)" \
     "libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev" "ffmpeg"
