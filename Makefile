@@ -13,7 +13,7 @@ DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test chaos browser check fix pictures player bench chart security soak
+.PHONY: help setup demo build test chaos browser check fix fuzz pictures player bench chart security soak
 
 help: ## list the targets
 	@echo "Spool: from a recorder's segments to one verified result.mp4"
@@ -51,7 +51,7 @@ browser: ## the player in a real browser, everything that happens to viewers
 	@scripts/setup.sh test
 	@scripts/test.sh --ignore-default-filter -E 'binary(browser)'
 
-check: ## format, lints, documentation, house rules, licences, scripts, chart
+check: ## format, lints, documentation, house rules, fuzzing in short, licences, scripts, chart
 	@scripts/setup.sh test
 	@scripts/check.sh
 
@@ -69,6 +69,10 @@ chart: ## the Helm chart: lint, render, schemas of Kubernetes 1.27 to 1.37, sett
 pictures: ## make the pictures of the documents anew
 	@scripts/setup.sh test
 	@scripts/pictures.sh
+
+fuzz: ## fuzz everything that reads bytes of a stranger, ten minutes each; FOR=60 makes it seconds, TARGETS=walk one of them
+	@scripts/setup.sh test
+	@scripts/fuzz.sh $(or $(FOR),600) $(TARGETS)
 
 player: ## hold the player's copy of hls.js against its npm package
 	@scripts/player.sh fetch
