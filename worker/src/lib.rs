@@ -13,6 +13,7 @@ pub mod context;
 pub mod db;
 pub mod http;
 pub mod jobs;
+pub mod odd;
 pub mod pairing;
 pub mod playlist;
 pub mod rescan;

@@ -214,6 +214,10 @@ pub enum RepairKind {
     Cut,
     /// Nothing was done: the segment is longer than a playlist says segments are.
     Overlong,
+    /// A track was encoded again, because MP4 has no place for its codec.
+    Transcode,
+    /// Samples whose decode times went back a little were moved on.
+    Retime,
 }
 
 /// One track of a result: expected from the plan, or read back from the stored bytes.
@@ -284,6 +288,9 @@ pub enum Mismatch {
         /// In the store.
         found: u64,
     },
+    /// An edit list that puts a track elsewhere than planned.
+    #[error("the result presents a track at another time than planned")]
+    Presented,
     /// Longer or shorter than planned, in units of the plan's timescale.
     #[error("the {track} track lasts {found}/{timescale} s instead of {expected}/{timescale} s")]
     Duration {

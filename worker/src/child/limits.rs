@@ -5,6 +5,7 @@
 //! Time is not here: the parent's clock decides it, see `talk`.
 
 use super::Work;
+use super::recast::ENCODE_MAX;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -34,8 +35,12 @@ struct Limits {
 impl Limits {
     fn of(work: &Work) -> Limits {
         match work {
-            // Eight hours take ten seconds; a day of high bitrate on a slow machine still fits.
-            Work::Mux { .. } => Limits { processor_s: 3600, file_bytes: None, nice: 0 },
+            // Copying eight hours takes half a minute; a day of high bitrate on a slow machine still fits.
+            Work::Recast { transcode: false, .. } => Limits { processor_s: 3600, file_bytes: Some(0), nice: 0 },
+            // Encoding takes as long as it takes, on two processors.
+            Work::Recast { transcode: true, .. } => {
+                Limits { processor_s: 2 * ENCODE_MAX.as_secs(), file_bytes: Some(0), nice: 0 }
+            }
             // Two dozen pictures of 4K take a second, and so do a dozen segments around a damaged one in 1080p. They hold
             // back a result, so they are as urgent as their parent.
             Work::Look { .. } => Limits { processor_s: 120, file_bytes: Some(0), nice: 0 },

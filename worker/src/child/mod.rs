@@ -8,16 +8,17 @@
 //! The child is killed when its time is up, when the parent gives it up, and when the parent dies.
 
 mod limits;
+mod recast;
 mod serve;
 mod talk;
 
 pub use limits::Limit;
+pub use recast::{Odd, Pieces, RecastError, RecastTrack};
 pub use serve::serve;
 pub use talk::ObjectError;
 
 use bytes::Bytes;
 use domain::retry::{Classify, Fault};
-use domain::segment::Track;
 use media::ff::full::Full;
 use media::ff::pictures::Bounds;
 use media::readback::RangedReader;
@@ -35,12 +36,12 @@ pub const COMMAND: &str = "child";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
-    /// Copy the packets of each track, whose pieces are files, into one MP4 with its index first.
-    Mux {
-        /// Initialization section and segments of each track, in order.
-        tracks: Vec<(Track, Vec<PathBuf>)>,
-        /// The file to write.
-        out: PathBuf,
+    /// Take objects apart whose ranges the parent gives, and make segments of them.
+    Recast {
+        /// The objects.
+        objects: Vec<Odd>,
+        /// Codecs that MP4 cannot hold are encoded again.
+        transcode: bool,
     },
     /// Decode places of an object whose ranges the parent gives.
     Look {
@@ -61,30 +62,6 @@ pub enum Work {
         /// How large they may be.
         bounds: Bounds,
     },
-}
-
-/// What was muxed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Muxed {
-    /// Length of the file.
-    pub bytes: u64,
-    /// The tracks in the order of the file.
-    pub tracks: Vec<MuxedTrack>,
-}
-
-/// One track of it; times in units of `timescale` per second.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MuxedTrack {
-    /// The track.
-    pub track: Track,
-    /// Packets copied.
-    pub packets: u64,
-    /// Units per second.
-    pub timescale: u32,
-    /// First presented moment.
-    pub start: i64,
-    /// End of the last presented packet.
-    pub end: i64,
 }
 
 /// Poster and animated preview.
@@ -254,19 +231,6 @@ impl Program {
     /// Another one; for tests, whose own program has no commands.
     pub fn at(path: PathBuf) -> Program {
         Program(path)
-    }
-
-    /// Muxes through libavformat.
-    ///
-    /// # Errors
-    /// See [`enum@Error`]; a file that was begun is gone.
-    pub async fn mux(&self, tracks: Vec<(Track, Vec<PathBuf>)>, out: PathBuf, bound: Duration) -> Result<Muxed, Error> {
-        let muxed = talk::ask(self, &Work::Mux { tracks, out: out.clone() }, bound).await;
-        if muxed.is_err() {
-            // A child that was killed could not remove what it had begun.
-            let _ = tokio::fs::remove_file(&out).await;
-        }
-        muxed
     }
 
     /// Decodes places of an object of `size_bytes` bytes, whose ranges `reader` gives: a few for each place.

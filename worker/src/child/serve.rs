@@ -1,13 +1,11 @@
 //! The child's side: reads what to do, does it within limits, answers.
 
-use super::{Limit, Muxed, MuxedTrack, Said, Sizes, Work, limits};
-use domain::segment::Track;
+use super::{Limit, Said, Sizes, Work, limits, recast};
 use media::ff::ahead::Ahead;
 use media::ff::pictures::{self, Pictures};
-use media::ff::{Error, full, look, oracle};
+use media::ff::{Error, full, look};
 use serde::Serialize;
 use std::io::{BufRead as _, Read as _, Write as _, stdin, stdout};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Longest request: paths of two tracks of the longest recording.
@@ -27,7 +25,7 @@ pub fn serve() -> std::io::Result<()> {
     let work = serde_json::from_slice(&request)?;
     limits::set_for(&work)?;
     match work {
-        Work::Mux { tracks, out } => end(mux(tracks, &out)),
+        Work::Recast { objects, transcode } => recast::work(objects, transcode),
         Work::Look { size_bytes, places } => {
             let object = Ahead::new(size_bytes, fetch);
             end(look::look_of("the result", object, &places))
@@ -57,6 +55,11 @@ pub fn serve() -> std::io::Result<()> {
 /// Asks the parent for a range of the object. A parent that cannot give it gives this process up.
 fn fetch(at: u64, len: u64) -> std::io::Result<Vec<u8>> {
     say(&Said::<()>::Read { at, len })?;
+    hear(len)
+}
+
+/// The range that was asked for.
+pub(super) fn hear(len: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(len).map_err(std::io::Error::other)?];
     // An end of the pipe must not look like the end of the object.
     stdin().lock().read_exact(&mut bytes).map_err(std::io::Error::other)?;
@@ -83,7 +86,7 @@ fn give(made: &Pictures) -> std::io::Result<Sizes> {
     Ok(Sizes { poster: size(&made.poster), preview: size(&made.preview) })
 }
 
-fn say<T: Serialize>(said: &Said<T>) -> std::io::Result<()> {
+pub(super) fn say(said: &impl Serialize) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(said)?;
     line.push(b'\n');
     let mut stdout = stdout().lock();
@@ -91,17 +94,7 @@ fn say<T: Serialize>(said: &Said<T>) -> std::io::Result<()> {
     stdout.flush()
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn mux(tracks: Vec<(Track, Vec<PathBuf>)>, out: &Path) -> Result<Muxed, Error> {
-    let inputs = tracks.into_iter().map(|(track, paths)| oracle::TrackInput::files(track, paths)).collect();
-    let report = oracle::mux(inputs, out)?;
-    let track = |track: oracle::TrackReport| {
-        let oracle::TrackReport { track, packets, timescale, start, end, .. } = track;
-        MuxedTrack { track, packets, timescale, start, end }
-    };
-    Ok(Muxed { bytes: report.bytes, tracks: report.tracks.into_iter().map(track).collect() })
 }

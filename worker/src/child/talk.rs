@@ -7,7 +7,6 @@ use domain::retry::{Classify, Fault};
 use media::ff::ahead::WINDOW_BYTES_MAX;
 use media::readback::{self, RangedReader};
 use serde::de::DeserializeOwned;
-use std::convert::Infallible;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -59,7 +58,8 @@ impl Bounds {
                 lines: 1 << 20,
                 read_bytes: READ_BYTES_MAX + size_bytes.saturating_mul(4),
             },
-            Work::Mux { .. } | Work::Pictures { .. } => few,
+            // It has a conversation of its own.
+            Work::Recast { .. } | Work::Pictures { .. } => few,
         }
     }
 }
@@ -97,25 +97,6 @@ impl<R: std::error::Error + Classify + 'static> Classify for ObjectError<R> {
             ObjectError::Read(source) => source.retry_after(),
         }
     }
-}
-
-/// No object: there is not a byte of it that could be asked for.
-struct Nothing;
-
-impl RangedReader for Nothing {
-    type Error = Infallible;
-
-    async fn read(&self, _: u64, _: u64) -> Result<Bytes, Infallible> {
-        Ok(Bytes::new())
-    }
-}
-
-/// Has work done that needs no object.
-pub(super) async fn ask<T: DeserializeOwned>(program: &Program, work: &Work, bound: Duration) -> Result<T, Error> {
-    about(program, work, &Nothing, 0, bound).await.map_err(|error| match error {
-        ObjectError::Child(error) => error,
-        ObjectError::Read(_) => unreachable!("nothing can be read of no object"),
-    })
 }
 
 /// Has work done about an object of `size_bytes` bytes.
@@ -159,13 +140,13 @@ pub(super) async fn following<T: DeserializeOwned, R: RangedReader>(
 
 /// A child's time. What it waits for ranges is not counted: a store has timeouts of its own, and a slow one must not look
 /// like a library that hangs.
-struct Time {
+pub(super) struct Time {
     bound: Duration,
     end: Instant,
 }
 
 impl Time {
-    fn of(bound: Duration) -> Time {
+    pub(super) fn of(bound: Duration) -> Time {
         Time { bound, end: Instant::now() + bound }
     }
 
@@ -173,11 +154,15 @@ impl Time {
         &self,
         what: impl Future<Output = T>,
     ) -> Result<T, ObjectError<R>> {
-        let bound = self.bound;
-        timeout_at(self.end, what).await.map_err(|_| ObjectError::Child(Error::TimedOut { bound }))
+        self.within(what).await.map_err(ObjectError::Child)
     }
 
-    async fn stop<T>(&mut self, what: impl Future<Output = T>) -> T {
+    /// The same for whoever has other errors beside the child's.
+    pub(super) async fn within<T>(&self, what: impl Future<Output = T>) -> Result<T, Error> {
+        timeout_at(self.end, what).await.map_err(|_| Error::TimedOut { bound: self.bound })
+    }
+
+    pub(super) async fn stop<T>(&mut self, what: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let result = what.await;
         self.end += begun.elapsed();
@@ -185,7 +170,7 @@ impl Time {
     }
 }
 
-fn start(program: &Program) -> Result<Child, Error> {
+pub(super) fn start(program: &Program) -> Result<Child, Error> {
     Command::new(program.path())
         .arg(COMMAND)
         // Passwords and keys are in the environment; what decodes a stranger's bytes must not have them.
@@ -261,16 +246,21 @@ async fn talk<T: DeserializeOwned, R: RangedReader>(
 
 /// What a child died of whose last word breaks off. One that ended well has said nonsense, which is read on.
 async fn died<R: std::error::Error + 'static>(child: &mut Child, time: &Time) -> Result<(), ObjectError<R>> {
-    let failed = |source| ObjectError::Child(Error::Start { operation: "wait for", source });
-    let status = time.spend(child.wait()).await?.map_err(failed)?;
+    death(child, time).await.map_err(ObjectError::Child)
+}
+
+/// The same for whoever has other errors beside the child's.
+pub(super) async fn death(child: &mut Child, time: &Time) -> Result<(), Error> {
+    let status = time.within(child.wait()).await?;
+    let status = status.map_err(|source| Error::Start { operation: "wait for", source })?;
     if status.success() {
         return Ok(());
     }
     if let Some(limit) = status.signal().and_then(Limit::of_signal) {
-        return Err(ObjectError::Child(Error::Limited { limit }));
+        return Err(Error::Limited { limit });
     }
     let signal = status.signal().map(|signal| format!("signal {signal}"));
-    Err(ObjectError::Child(Error::Died { status: signal.unwrap_or_else(|| status.to_string()) }))
+    Err(Error::Died { status: signal.unwrap_or_else(|| status.to_string()) })
 }
 
 /// What it was given to read made it do what no sound file does.

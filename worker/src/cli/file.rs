@@ -2,12 +2,9 @@
 
 use super::exit::Failure;
 use anyhow::Context as _;
-use domain::id::Sha256;
 use media::files::FileRanges;
 use media::readback::{self, Readback};
-use sha2::Digest as _;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 /// Makes sure that there is a file: one that is not there is the caller's mistake.
@@ -28,15 +25,4 @@ pub(crate) async fn read_back(path: &Path) -> anyhow::Result<(u64, Readback)> {
     let ranges = FileRanges::open(path).await.with_context(|| format!("open {}", path.display()))?;
     let readback = readback::read(&ranges, ranges.size_bytes()).await.with_context(|| path.display().to_string())?;
     Ok((ranges.size_bytes(), readback))
-}
-
-/// SHA-256 of a file. Blocks.
-pub(crate) fn hash(path: &Path) -> io::Result<Sha256> {
-    let (mut file, mut hasher, mut piece) = (File::open(path)?, sha2::Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(Sha256(hasher.finalize().into())),
-            n => hasher.update(&piece[..n]),
-        }
-    }
 }

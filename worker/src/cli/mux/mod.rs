@@ -1,29 +1,35 @@
-//! `spool mux`: a folder of segments to one MP4, without database, store or settings.
+//! `spool mux`: a folder of segments, or a file of any container, to one MP4, without database, store or settings.
 
 mod decode;
-mod libavformat;
+mod odd;
 
 use super::exit::{Exit, Failure};
 use super::output::{self, Output};
+use ::worker::child::RecastTrack;
 use domain::recording::Policy;
 use media::folder::{self, Options, Report, Status};
 use media::mux::Hashing;
+use odd::Which;
 use std::path::PathBuf;
 
 /// For `--help`.
 pub(crate) const EXAMPLES: &str = "\
 DIR holds video/init.mp4, video/segment_001.m4s, … and the same for audio; either track may be absent, other files are
 ignored. What is missing is reported as a gap; the result keeps the timeline.
+Tracks of another container (Opus in WebM) and whole files (WebM, Matroska, MPEG-TS, MP4, QuickTime) are taken apart by
+libavformat first, in a process with limits; that needs as much disk beside the output as they have bytes.
 Examples:
   spool mux recording -o result.mp4
   spool mux recording -o result.mp4 --gap-policy fail --json
+  spool mux meeting.webm -o meeting.mp4 --transcode
 Exit codes: 0 complete, 3 degraded (gaps), 1 failed and no file left, 2 usage, 130 interrupted.";
 
 /// What to mux, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The folder of segments.
-    dir: PathBuf,
+    /// The folder of segments, or one file.
+    #[arg(value_name = "DIR|FILE")]
+    source: PathBuf,
     /// The file to write; appears whole or not at all.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -36,9 +42,12 @@ pub(crate) struct Args {
     /// The manifest, when it is not DIR/manifest.json.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Who writes the result: the built-in index-first one, libavformat, or libavformat only where the first one cannot.
+    /// Who reads the input: the built-in index, libavformat, or libavformat only where the first one cannot.
     #[arg(long, value_enum, default_value = "auto")]
     engine: Engine,
+    /// Encode again (H.264, AAC) what MP4 has no place for, such as VP8, Vorbis and PCM; else that is a failure.
+    #[arg(long)]
+    transcode: bool,
     /// Make no SHA-256 of the result.
     #[arg(long)]
     no_hash: bool,
@@ -67,8 +76,8 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 /// Makes the file.
 pub(crate) async fn run(args: Args, out: Output) -> anyhow::Result<Exit> {
-    if !args.dir.is_dir() {
-        return Err(Failure::usage(format!("{} is not a folder", args.dir.display())).into());
+    if !args.source.exists() {
+        return Err(Failure::usage(format!("{} is neither a folder nor a file", args.source.display())).into());
     }
     let report = mux(&args).await;
     // The exit code tells how it went even when nobody reads the answer.
@@ -95,26 +104,66 @@ async fn mux(args: &Args) -> Report {
     let hashing = if args.no_hash { Hashing::Off } else { Hashing::Sha256 };
     let (max_gap_ratio, manifest) = (args.max_gap_ratio, args.manifest.clone());
     let options = Options { policy, max_gap_ratio, manifest, hashing, ..Options::default() };
-    if args.engine == Engine::Libavformat {
-        return libavformat::mux(&args.dir, &args.output, &options).await;
-    }
-    let report = match folder::make(&args.dir, &args.output, &options, |_| {}).await {
-        Ok(made) => decode::publish(made, args.verify).await,
-        Err(report) => report,
-    };
-    match &report.error {
-        Some(error) if args.engine == Engine::Auto && is_inexpressible(&error.code) => {
-            output::complain(&format!("the built-in engine cannot: {}; trying libavformat", error.message));
-            libavformat::mux(&args.dir, &args.output, &options).await
+    let made = if args.source.is_dir() { of_folder(args, &options).await } else { of_file(args, &options).await };
+    match made {
+        Ok((made, tracks)) => {
+            let lacks = ::worker::odd::gaps(&tracks, duration_ms(&made));
+            let mut report = decode::publish(made, args.verify, lacks).await;
+            report.repairs.extend(::worker::odd::repairs(&tracks));
+            report
         }
-        _ => report,
+        Err(report) => report,
     }
 }
 
-/// The bytes are not damaged but of a kind that the built-in engine has no words for. Everything else stays refused:
-/// libavformat reads over most damage without a word.
-fn is_inexpressible(code: &str) -> bool {
-    matches!(code, "not-iso-bmff" | "unsupported-codec")
+/// How long the result is presented.
+fn duration_ms(made: &folder::Made) -> u64 {
+    made.layout().times().map(|times| times.start_ms() + times.duration_ms()).max().unwrap_or(0)
+}
+
+type Prepared = (folder::Made, Vec<RecastTrack>);
+
+async fn of_folder(args: &Args, options: &Options) -> Result<Prepared, Report> {
+    let refused = match args.engine {
+        Engine::Libavformat => None,
+        Engine::Auto | Engine::Index => match folder::make(&args.source, &args.output, options, |_| {}).await {
+            Ok(made) => return Ok((made, Vec::new())),
+            Err(report) => Some(report),
+        },
+    };
+    let which = match (&refused, args.engine) {
+        (Some(report), Engine::Index) => return Err(report.clone()),
+        (Some(report), _) if !may_be_odd(report) => return Err(report.clone()),
+        (Some(_), _) => Which::Odd,
+        (None, _) => Which::Every,
+    };
+    let made = odd::folder(&args.source, &args.output, options, args.transcode, which).await?;
+    match (made, refused) {
+        (Some(odd::OddMade { made, tracks }), _) => Ok((made, tracks)),
+        (None, Some(report)) => Err(report),
+        (None, None) => Err(Report::failed(failure("empty", "the folder holds no segments".to_owned()))),
+    }
+}
+
+async fn of_file(args: &Args, options: &Options) -> Result<Prepared, Report> {
+    if args.engine == Engine::Index {
+        let head = odd::head(&args.source).unwrap_or_default();
+        let code = if ::worker::odd::of_another_container(&head) { "not-iso-bmff" } else { "whole-file" };
+        let message = format!("{} is no folder of segments; engine auto or libavformat reads it", args.source.display());
+        return Err(Report::failed(failure(code, message)));
+    }
+    let odd::OddMade { made, tracks } = odd::file(&args.source, &args.output, options, args.transcode).await?;
+    Ok((made, tracks))
+}
+
+fn failure(code: &str, message: String) -> folder::Failure {
+    folder::Failure { code: code.to_owned(), message }
+}
+
+/// The bytes may be not damaged but of a kind that the index has no words for; the tracks' own heads decide.
+fn may_be_odd(report: &Report) -> bool {
+    let code = report.error.as_ref().map_or("", |error| &error.code);
+    matches!(code, "not-iso-bmff" | "bad-box" | "missing-init")
 }
 
 fn text(report: &Report) -> String {

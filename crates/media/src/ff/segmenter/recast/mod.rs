@@ -18,8 +18,8 @@ use super::super::Error;
 use super::super::input::Input;
 use super::Sink;
 use domain::segment::Track;
-use ffmpeg_next::media;
 use end::End;
+use ffmpeg_next::media;
 use lanes::{Lane, Wanted};
 use std::io::{Read, Seek};
 

@@ -1,0 +1,80 @@
+//! A folder of its own for the segments that libavformat makes, gone when it is dropped.
+
+use crate::child::{Odd, Pieces};
+use bytes::Bytes;
+use domain::segment::{Name, Track};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Segments in the layout of a recording. A process that is killed leaves its scratch behind.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    kept: BTreeSet<(Track, Name)>,
+}
+
+impl Scratch {
+    /// A new one in `folder`, which must have room for all that is recast.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new_in(folder: &Path) -> io::Result<Scratch> {
+        let folder = tempfile::Builder::new().prefix(".spool-scratch-").tempdir_in(folder)?;
+        Ok(Scratch { folder, kept: BTreeSet::new() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets `name` in it be what lies at `target`.
+    ///
+    /// # Errors
+    /// The link cannot be made.
+    pub async fn link(&self, name: &str, target: &Path) -> io::Result<()> {
+        let target = tokio::fs::canonicalize(target).await?;
+        tokio::fs::symlink(target, self.path().join(name)).await
+    }
+
+    /// Puts something unreadable where a segment of `odd` gave no packet, so that it is told as damaged and not as one that
+    /// nobody has ever sent: a last one would be missed by nobody.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn mark_silent(&mut self, odd: &Odd) -> io::Result<()> {
+        for &track in &odd.tracks {
+            if !self.kept.contains(&(track, Name::Init)) {
+                continue;
+            }
+            for (index, _) in &odd.pieces {
+                let name = Name::Media(*index);
+                if !self.kept.contains(&(track, name)) {
+                    self.take(track, name, Bytes::from_static(b"\0")).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, track: Track, name: Name) -> PathBuf {
+        self.path().join(track.as_str()).join(name.to_string())
+    }
+}
+
+impl Pieces for Scratch {
+    async fn take(&mut self, track: Track, name: Name, bytes: Bytes) -> io::Result<()> {
+        let place = self.place(track, name);
+        if name == Name::Init {
+            tokio::fs::create_dir(self.path().join(track.as_str())).await?;
+        }
+        // A child that gives the same piece twice is not believed.
+        let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(place).await?;
+        tokio::io::AsyncWriteExt::write_all(&mut file, &bytes).await?;
+        tokio::io::AsyncWriteExt::flush(&mut file).await?;
+        self.kept.insert((track, name));
+        Ok(())
+    }
+}
