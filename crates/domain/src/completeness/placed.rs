@@ -309,7 +309,7 @@ fn time_stamps_that_go_back_for_no_reason_are_named() {
     check_made(
         |all| later(all, Track::Video, 4, -3 * 180_000),
         expect![
-            "broken: tfdt-back: the time stamps of video segment 4 go back by 2000 ms, and no order of the segments mends it"
+            "broken: tfdt-back: the time stamps of video segment 4 go back by 6000 ms, and no order of the segments mends it"
         ],
     );
     check_made(

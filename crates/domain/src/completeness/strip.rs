@@ -29,8 +29,8 @@ pub(super) struct Spot {
     pub(super) slot: u32,
     pub(super) epoch: usize,
     pub(super) from_ms: u64,
-    /// Until the next one's first presentation where decoding goes on without a break: what is shown in between is held on
-    /// purpose, as a still screen is whose pictures are reordered.
+    /// No further from the next one's first presentation than decoding is interrupted: what is shown in between is held
+    /// on purpose, as a still screen is whose pictures are reordered.
     pub(super) to_ms: u64,
     pub(super) length_ms: u64,
     pub(super) salvaged: bool,
@@ -130,9 +130,9 @@ impl<'a> Strip<'a> {
         };
         let mut spots: Vec<Spot> = lane.pieces.iter().map(spot).collect();
         for (at, pair) in lane.pieces.windows(2).enumerate() {
-            if place(&pair[0]).decoded.1 == place(&pair[1]).decoded.0 {
-                spots[at].to_ms = spots[at].to_ms.max(spots[at + 1].from_ms);
-            }
+            let (before, behind) = (place(&pair[0]), place(&pair[1]));
+            let free = (behind.decoded.0 - before.decoded.1).max(0);
+            spots[at].to_ms = spots[at].to_ms.max(axis.ms(behind.presented.0 - free - origin));
         }
         let mut lengths: Vec<u64> = spots.iter().filter(|spot| !spot.salvaged).map(|spot| spot.length_ms).collect();
         lengths.sort_unstable();
