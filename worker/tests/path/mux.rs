@@ -253,3 +253,88 @@ fn verify_names_what_is_wrong() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(spool(folder.path(), &["verify", "result.mp4"]).status.code(), Some(4));
 }
+
+/// Fills the payload of a segment with what no encoder writes, from `skip` bytes behind its beginning on.
+fn ruin(path: &Path, skip: usize, len: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let mdat = bytes.windows(4).position(|name| name == b"mdat").unwrap() + 4;
+    bytes[mdat + skip..mdat + skip + len].fill(0xff);
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn payload_that_cannot_be_decoded_is_a_gap_of_its_segment() {
+    let (folder, _) = recorded(20);
+    ruin(&segment(folder.path(), Track::Video, 5), 0, 2000);
+    ruin(&segment(folder.path(), Track::Audio, 3), 0, 2000);
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["status"]), (3, &json!("degraded")), "{answer}");
+    let told = |gap: &Value| (gap["track"].clone(), gap["segments"].clone(), gap["cause"].clone());
+    let gaps: Vec<_> = answer["gaps"].as_array().unwrap().iter().map(told).collect();
+    let corrupt = |track: &str, n: u32| (json!(track), json!([n]), json!("corrupt"));
+    assert_eq!(gaps, [corrupt("video", 5), corrupt("audio", 3)], "{answer}");
+    assert_eq!((&answer["gaps"][0]["from_ms"], &answer["gaps"][0]["to_ms"]), (&json!(8000), &json!(10_000)));
+    // Nothing is left out of the file for it.
+    packets::assert_same_packets(&folder.path().join("out.mp4"), &folder.path().join("in"));
+
+    for (arguments, expected) in [
+        (&["--gap-policy", "fail"], (1, json!("corrupt-media"))),
+        (&["--max-gap-ratio", "0.05"], (1, json!("corrupt-media"))),
+        (&["--verify", "none"], (0, Value::Null)),
+    ] {
+        let (code, answer) = mux(folder.path(), &[&["in", "-o", "other.mp4"], &arguments[..]].concat());
+        assert_eq!((code, answer["error"]["code"].clone()), expected, "{arguments:?} {answer}");
+        assert_eq!(folder.path().join("other.mp4").exists(), code == 0, "{arguments:?}");
+    }
+    let verified = spool(folder.path(), &["verify", "out.mp4", "--full", "--json"]);
+    assert_eq!(verified.status.code(), Some(1), "{}", json(&verified));
+}
+
+#[test]
+fn folder_of_which_nothing_can_be_decoded_is_a_failure() {
+    let (folder, set) = recorded(6);
+    for index in 1..=u32::try_from(set.last_index(Track::Video)).unwrap() {
+        ruin(&segment(folder.path(), Track::Video, index), 0, 2000);
+    }
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["error"]["code"]), (1, &json!("nothing-decodable")), "{answer}");
+    assert!(!folder.path().join("out.mp4").exists());
+}
+
+/// The recorder changed its settings and went on under the first initialization section.
+#[test]
+fn picture_of_another_size_names_the_segment_that_begins_it() {
+    let (folder, _) = recorded(16);
+    let config = media::ff::synth::Config { width: 640, height: 360, ..media::ff::synth::Config::default() };
+    let other = Set::of(&config, Duration::from_secs(16));
+    for index in 4..=8 {
+        let bytes = &other.tracks[&Track::Video].1[index as usize - 1];
+        std::fs::write(segment(folder.path(), Track::Video, index), bytes).unwrap();
+    }
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["error"]["code"]), (1, &json!("unsupported-config-change")), "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("from video segment 4 on (6.000 s)"), "{message}");
+}
+
+#[test]
+fn decoding_everything_finds_what_samples_miss() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = media::ff::synth::Config { width: 160, height: 90, fps: 10, ..media::ff::synth::Config::default() };
+    Set::of(&config, Duration::from_secs(48)).write_to(&folder.path().join("in"));
+    // Behind the first picture of the one segment of twenty-four that is not sampled.
+    let path = segment(folder.path(), Track::Video, 12);
+    let len = usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
+    ruin(&path, len / 2, len / 4);
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(spool(folder.path(), &["verify", "out.mp4"]).status.code(), Some(0));
+    let full = spool(folder.path(), &["verify", "out.mp4", "--full", "--json"]);
+    let found = json(&full);
+    assert_eq!((full.status.code(), &found["sound"], &found["decoded"]), (Some(1), &json!(false), &json!("full")));
+    assert!(found["defects"][0].as_str().unwrap().contains("damaged at packet"), "{found}");
+}
