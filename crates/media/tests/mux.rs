@@ -4,12 +4,17 @@
 
 mod sets;
 
+use bytes::Bytes;
+use domain::id::Sha256;
+use domain::mux::Fill;
 use domain::segment::Track;
-use media::boxes::Boxes;
-use media::files::FileRanges;
+use media::boxes::{BoxRef, Boxes};
+use media::ff::oracle;
+use media::files::{AsideFile, FileRanges, FolderSegments};
 use media::folder::{Options, Report, Status};
 use media::index::IndexReader;
 use media::init::Init;
+use media::layout::{Layout, SegmentInput, TrackInput};
 use media::mux::Hashing;
 use media::readback::{self, Readback};
 use media::walk::{self, Limits};
@@ -195,9 +200,152 @@ fn result_is_the_same_with_and_without_a_hash() {
     let set = Set::of(Some(H264), Some(AAC), "3");
     let (hashed, out) = mux_with(&set, &Options::default());
     let bytes = std::fs::read(&out).unwrap();
-    assert_eq!(hashed.sha256, Some(domain::id::Sha256::of(&bytes).to_string()));
+    assert_eq!(hashed.sha256, Some(Sha256::of(&bytes).to_string()));
     let (plain, out) = mux_with(&set, &Options { hashing: Hashing::Off, ..Options::default() });
     assert_eq!(plain.sha256, None);
     assert_eq!(bytes, std::fs::read(&out).unwrap());
     assert_same_packets(&set, &out, [0, 0]);
+}
+
+/// What describes the samples goes through byte for byte.
+#[test]
+fn result_keeps_the_sample_description() {
+    let colour = ["-vf", "setsar=4/3", "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"];
+    let encode = [H264.encode, &colour, &["-b:v", "300k"]].concat();
+    let set = Set::of(Some(Lane { encode: &encode, ..H264 }), Some(AAC), "2");
+    let (_, out) = assert_faithful(&set);
+    let result = std::fs::read(&out).unwrap();
+    let tracks = Boxes::of(&result).map(Result::unwrap).find(|found| found.kind.0 == *b"moov").unwrap();
+    let traks: Vec<_> = tracks.children().map(Result::unwrap).filter(|child| child.kind.0 == *b"trak").collect();
+    for (trak, track) in traks.iter().zip(["video", "audio"]) {
+        let init = set.bytes(track, 0);
+        let moov = Boxes::of(&init).map(Result::unwrap).find(|found| found.kind.0 == *b"moov").unwrap();
+        let stsd = |trak: &BoxRef<'_>| {
+            let stbl = trak.require(b"mdia").unwrap().require(b"minf").unwrap().require(b"stbl").unwrap();
+            stbl.require(b"stsd").unwrap().whole.to_vec()
+        };
+        let described = stsd(&moov.require(b"trak").unwrap());
+        assert_eq!(stsd(trak), described);
+        let kinds: &[&[u8]] = if track == "video" { &[b"avcC", b"colr", b"pasp"] } else { &[b"esds"] };
+        assert!(kinds.iter().all(|kind| described.windows(4).any(|word| word == *kind)), "{described:?}");
+    }
+}
+
+/// What an encoder of Opus puts in front is skipped by the edit list where the segments have one, and where they have
+/// none the result has no other times than they.
+#[test]
+fn result_keeps_the_pre_skip_of_opus() {
+    let set = Set::of(None, Some(OPUS), "3");
+    let (_, out) = assert_faithful(&set);
+    assert_eq!(Init::parse(Track::Audio, &set.bytes("audio", 0)).unwrap().media_time, 312);
+    assert_eq!(packets(&out, "a")[0].pts, -312);
+    let mut init = set.bytes("audio", 0);
+    let edts = init.windows(4).position(|kind| kind == b"edts").unwrap();
+    init[edts..edts + 4].copy_from_slice(b"free");
+    std::fs::write(set.segment("audio", 0), &init).unwrap();
+    let (_, out) = assert_faithful(&set);
+    assert_eq!(packets(&out, "a")[0].pts, 0);
+}
+
+/// Units of milliseconds and of a tenth of a microsecond, as other recorders write them.
+#[test]
+fn result_of_other_timescales_is_faithful() {
+    for timescale in ["1000", "10000000"] {
+        let set = Set::empty();
+        let coarse = Lane { mux: &["-video_track_timescale", timescale], ..H264 };
+        set.add_fragments("video", coarse, "4", "frag_every_frame", 30);
+        set.add("audio", AAC, "4");
+        assert_eq!(Init::parse(Track::Video, &set.bytes("video", 0)).unwrap().timescale.to_string(), timescale);
+        let (report, _) = assert_faithful(&set);
+        assert!(report.duration_ms.unwrap().abs_diff(4000) <= 34, "{timescale}: {report:?}");
+    }
+}
+
+/// libavformat, which is given the same segments, makes a file of the same packets at the same times.
+#[test]
+fn result_has_the_times_that_libavformat_gives() {
+    let late: Vec<_> = ["-itsoffset", "0.5"].iter().chain(AAC.input).copied().collect();
+    for (set, late) in
+        [(Set::of(Some(H264), Some(AAC), "4"), 0), (Set::of(Some(H264), Some(Lane { input: &late, ..AAC }), "4"), 1)]
+    {
+        let (_, ours) = mux(&set);
+        let theirs = set.path().join("libavformat.mp4");
+        let input = |track: Track| {
+            let indexes = std::iter::once(0).chain(set.indexes(track.as_str()));
+            let paths = indexes.map(|index| set.segment(track.as_str(), index)).collect();
+            oracle::TrackInput::files(track, paths)
+        };
+        oracle::mux(Track::ALL.map(input).into(), &theirs).unwrap();
+        for stream in ["v", "a"] {
+            let (ours, theirs) = (packets(&ours, stream), packets(&theirs, stream));
+            assert_eq!(ours.len(), theirs.len());
+            let last = ours.len() - 1;
+            for (n, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+                assert_eq!((&ours.hash, ours.key), (&theirs.hash, theirs.key), "{stream} {n}");
+                // An empty edit is rounded to the movie's units.
+                let near = |a: i64, b: i64| a.abs_diff(b) <= late;
+                assert!(near(ours.pts, theirs.pts) && near(ours.dts, theirs.dts), "{stream} {n}: {ours:?} {theirs:?}");
+                assert!(n == last || ours.duration == theirs.duration, "{stream} {n}: {ours:?} {theirs:?}");
+            }
+        }
+    }
+}
+
+/// A hole in sound that is filled: what was recorded sounds as before, and between there is silence.
+#[test]
+fn silence_in_a_hole_decodes_to_silence_and_nothing_else_changes() {
+    // Sound whose frames do not depend on a generator of noise.
+    let encode = [AAC.encode, &["-aac_pns", "0"]].concat();
+    for (lane, frame, skip) in [(Lane { encode: &encode, ..AAC }, 1024, 2048), (OPUS, 960, 48_000)] {
+        let set = Set::of(None, Some(lane), "8");
+        let (report, whole) = mux(&set);
+        let gone = std::fs::read(set.segment("audio", 2)).unwrap();
+        std::fs::remove_file(set.segment("audio", 2)).unwrap();
+        let init = Init::parse(Track::Audio, &set.bytes("audio", 0)).unwrap();
+        let lost = walk::media(&init, &gone, Limits::DEFAULT).unwrap().summary;
+        let (layout, out) = (filled(&set, &init), set.path().join("filled.mp4"));
+        block_on(async {
+            let mut file = AsideFile::create(&out).await.unwrap();
+            let segments = FolderSegments::new(set.path());
+            media::mux::write(&layout, &segments, &mut file, &Default::default(), |_| {}).await.unwrap();
+            file.publish().await.unwrap();
+        });
+        assert_eq!(read_back(&out).mismatches(&layout), []);
+        assert_decodes(&out);
+        assert_eq!(packets(&out, "a").len() as u64, report.tracks[0].packets);
+        let times = layout.times().next().unwrap();
+        assert_eq!(times.silences.iter().map(|silence| silence.frames).collect::<Vec<_>>(), [lost.samples]);
+        let (whole, filled) = (decoded(&whole), decoded(&out));
+        assert_eq!(whole.len(), filled.len());
+        let presented = |at: u64| 2 * (at as i64 - init.media_time) as usize;
+        let (from, to) = (presented(lost.start), presented(lost.end));
+        assert!(whole[..from] == filled[..from]);
+        // Frames overlap, and what was heard before fades out.
+        assert!(filled[from + 4 * frame..to].iter().all(|sample| sample.abs() <= 1));
+        assert!(whole[from + 4 * frame..to].iter().any(|sample| sample.abs() > 1000));
+        let same = |n: &usize| whole[to + 2 * n].abs_diff(filled[to + 2 * n]) <= 8;
+        assert!((skip..whole.len() / 2 - to / 2).all(|n| same(&n)), "sound behind the silence");
+    }
+}
+
+/// The only track of a set, laid out with its holes filled.
+fn filled(set: &Set, init: &Init) -> Layout {
+    let indexes = (1..20).filter(|&index| set.segment("audio", index).exists());
+    let segment = |index| {
+        let bytes = set.bytes("audio", index);
+        let packed = Bytes::from(walk::media(init, &bytes, Limits::DEFAULT).unwrap().index);
+        let (size_bytes, sha256) = (bytes.len() as u64, Some(Sha256::of(&bytes)));
+        SegmentInput { index, size_bytes, sha256, packed, shift: 0, salvaged: false }
+    };
+    let segments = indexes.map(segment).collect();
+    Layout::new(vec![TrackInput { init: init.clone(), segments, fill: Fill::Silence }]).unwrap()
+}
+
+/// The decoded sound, both channels sample by sample.
+fn decoded(result: &Path) -> Vec<i16> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin", "-i"]).arg(result).args(["-f", "s16le", "-ac", "2", "-"]);
+    let output = ffmpeg.output().unwrap();
+    assert!(output.status.success());
+    output.stdout.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
 }

@@ -94,6 +94,56 @@ fn result_cut_anywhere_is_refused() {
     }
 }
 
+/// One field of a table, of a track, at a byte of its box, changed: a lie that no length gives away.
+#[test]
+fn tables_that_contradict_one_another_are_refused() {
+    let whole = &*RESULT;
+    let find = |kind: &[u8; 4], nth: usize| {
+        let mut found = whole.windows(4).enumerate().filter(|(_, word)| word == kind).map(|(at, _)| at - 4);
+        found.nth(nth).unwrap()
+    };
+    // Bytes of the box behind its size and type: version and flags, count, then entries.
+    for (kind, nth, at, value, what) in [
+        (b"stts", 0, 4, 2u32, "more entries than it has"),
+        (b"stts", 0, 8, 151, "another count of samples"),
+        (b"ctts", 0, 8, 9, "another count of samples"),
+        (b"ctts", 0, 4, 1, "fewer entries than it has"),
+        (b"stss", 0, 8, 0, "sample 0"),
+        (b"stss", 0, 12, 1, "a sample twice"),
+        (b"stss", 0, 16, 151, "a sample that is not there"),
+        (b"stsc", 0, 8, 2, "no samples of the first chunk"),
+        (b"stsc", 0, 12, 0, "a chunk without samples"),
+        (b"stsc", 0, 16, 2, "another sample description"),
+        (b"stsc", 1, 20, 1, "runs that do not ascend"),
+        (b"stco", 0, 4, 1, "fewer chunks than there are"),
+        (b"stco", 0, 8, 8, "a chunk in the header"),
+        (b"stco", 1, 8, u32::MAX, "a chunk behind the end"),
+        (b"stsz", 0, 8, 149, "a sample less"),
+        (b"stsz", 1, 12, u32::MAX, "a sample longer than the file"),
+        (b"elst", 0, 4, 2, "an edit that is not there"),
+    ] {
+        let mut bytes = whole.clone();
+        let at = find(kind, nth) + 8 + at;
+        bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        assert!(read(&bytes).is_err(), "{}: {what}", String::from_utf8_lossy(kind));
+    }
+}
+
+#[test]
+fn edit_list_is_read_back_and_another_one_is_found() {
+    let found = read(&RESULT).unwrap();
+    let picture = found.presented[0].unwrap();
+    assert_eq!((picture.start, picture.duration), (0, 450_000));
+    assert_eq!(found.presented[1].unwrap().media_time, 1024);
+    let mut moved = RESULT.clone();
+    let elst = moved.windows(4).rposition(|word| word == b"elst").unwrap();
+    // Media time of the first edit in version 1.
+    moved[elst + 4 + 8 + 8 + 7] = 7;
+    let moved = read(&moved).unwrap();
+    assert_eq!(moved.facts, found.facts);
+    assert_ne!(moved.presented, found.presented);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

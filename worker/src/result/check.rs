@@ -104,7 +104,10 @@ pub async fn check(cx: &Context, source: &Source, key: &str, expected: &Expected
     let meta = cx.store.stat(key).await.map_err(Unsound::Storage)?;
     let meta = meta.ok_or_else(|| Unsound::Missing { key: key.to_owned() })?;
     let readback = readback::read(source, meta.size_bytes).await.map_err(Unsound::Readback)?;
-    let wrong = verify(expected.facts, &readback.facts);
+    let wrong = match expected.layout {
+        Some(layout) => readback.mismatches(layout),
+        None => verify(expected.facts, &readback.facts),
+    };
     if !wrong.is_empty() {
         return Err(Unsound::Mismatch(wrong));
     }

@@ -5,6 +5,7 @@
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
 
+mod borders;
 mod cost;
 mod fill;
 mod moved;
@@ -130,9 +131,16 @@ proptest! {
                 let expected = composed / f64::from(track.timescale) - zero;
                 prop_assert!((times[n] - expected).abs() < 0.6 / 90_000.0, "sample {n}: {} instead of {expected}", times[n]);
             }
-            // Offsets are signed only where one must be.
             let duration: u64 = read.iter().map(|read| u64::from(read.duration)).sum();
             prop_assert_eq!(trak.mdia.mdhd.duration, duration);
+            // It is presented until the sample that is shown last ends, of which nothing is rounded away.
+            let composed = |at: u64, made: &Made| at as i128 + i128::from(made.sample.composition_offset) - i128::from(track.media_time);
+            let first = made.iter().map(|&(at, made)| composed(at, made)).min().unwrap().max(0);
+            let &(at, last) = made.iter().max_by_key(|&&(at, made)| composed(at, made)).unwrap();
+            let length = (composed(at, last) + i128::from(last.sample.duration) - first).max(0);
+            let timescale = i128::from(track.timescale);
+            let edit = trak.edts.as_ref().unwrap().elst.as_ref().unwrap().entries.last().unwrap();
+            prop_assert_eq!(i128::from(edit.segment_duration), (length * 90_000 + timescale - 1) / timescale);
         }
     }
 

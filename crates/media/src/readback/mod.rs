@@ -1,19 +1,25 @@
 //! Reads a stored result back: what kind of file it is, what its header says, and whether its tables agree.
 //!
 //! Only heads and the `moov` are read, never samples. The header is held to its own words: sample counts of all
-//! tables are the same, and every chunk lies inside an `mdat`.
+//! tables are the same, every table is as long as it says, and every chunk lies inside an `mdat`.
 
 #![forbid(unsafe_code)]
 
-use crate::boxes::{BoxRef, Fields, FourCc, Header};
+mod tables;
+
+use crate::boxes::{BoxRef, FourCc, Header};
 use crate::defect::Defect;
 use crate::init::{facts, handler_of, timescale_of};
+use crate::layout::Layout;
 use bytes::Bytes;
-use domain::mux::{ResultFacts, TrackFacts};
+use domain::mux::{Mismatch, ResultFacts, verify};
 use domain::retry::{Classify, Fault};
 use domain::segment::{CodecFacts, Track, to_ms};
 use std::time::Duration;
+use tables::parse_tables;
 use thiserror::Error;
+
+pub use tables::Presented;
 
 /// Largest `moov` that is read into memory: more than a day of two tracks.
 pub const MOOV_BYTES_MAX: u64 = 128 << 20;
@@ -82,11 +88,23 @@ pub struct Readback {
     pub facts: ResultFacts,
     /// Codec and format of every track, in the order of `facts.tracks`.
     pub codecs: Vec<CodecFacts>,
+    /// When every track is presented, in the order of `facts.tracks`; `None` where the edit list says more than a start.
+    pub presented: Vec<Option<Presented>>,
     /// How long it is presented.
     pub duration_ms: u64,
 }
 
 impl Readback {
+    /// In which ways it is not what was laid out; empty when it may be published.
+    pub fn mismatches(&self, layout: &Layout) -> Vec<Mismatch> {
+        let mut wrong = verify(&layout.expected(), &self.facts);
+        let planned = layout.times().map(|times| Some(Presented::of(times)));
+        if !self.presented.iter().copied().eq(planned) {
+            wrong.push(Mismatch::Presented);
+        }
+        wrong
+    }
+
     /// Codec and format of the first track of a kind.
     pub fn codec(&self, track: Track) -> Option<&CodecFacts> {
         self.facts.tracks.iter().zip(&self.codecs).find(|(facts, _)| facts.track == track).map(|(_, codec)| codec)
@@ -192,7 +210,7 @@ fn parse(moov: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<Readback, Defect> {
     let (version, _) = fields.version_and_flags()?;
     fields.skip(if version == 1 { 20 } else { 12 })?;
     let duration = fields.u32_or_u64(version)?;
-    let (mut tracks, mut codecs) = (Vec::new(), Vec::new());
+    let (mut tracks, mut codecs, mut presented) = (Vec::new(), Vec::new(), Vec::new());
     for child in moov.children() {
         let trak = child?;
         if trak.kind.0 != *b"trak" {
@@ -203,100 +221,11 @@ fn parse(moov: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<Readback, Defect> {
         let Some(track) = Track::ALL.into_iter().find(|track| track.handler() == handler.0) else { continue };
         let timescale = timescale_of(&mdia.require(b"mdhd")?)?;
         let stbl = mdia.require(b"minf")?.require(b"stbl")?;
-        codecs.push(facts(track, &stbl.require(b"stsd")?, timescale)?);
+        codecs.push(facts(track, &trak, &stbl.require(b"stsd")?, timescale)?);
         tracks.push(parse_tables(track, timescale, &stbl, mdats)?);
+        presented.push(tables::presented(&trak)?);
     }
     let facts = ResultFacts { size_bytes: 0, faststart: false, tracks };
     let half = u64::from(timescale) / 2000;
-    Ok(Readback { facts, codecs, duration_ms: to_ms(duration.saturating_add(half), timescale) })
-}
-
-fn parse_tables(track: Track, timescale: u32, stbl: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<TrackFacts, Defect> {
-    let stsz = stbl.require(b"stsz")?;
-    let mut sizes = stsz.fields();
-    sizes.skip(4)?;
-    let (fixed, samples) = (sizes.u32()?, u64::from(sizes.u32()?));
-    let table = if fixed == 0 { samples * 4 } else { 0 };
-    if sizes.rest().len() as u64 != table {
-        return Err(Defect::BadBox { kind: stsz.kind, at: stsz.at, what: "its length contradicts its sample count" });
-    }
-    let stts = stbl.require(b"stts")?;
-    let (mut fields, mut counted, mut duration) = (stts.fields(), 0u64, 0u64);
-    fields.skip(4)?;
-    for _ in 0..fields.u32()? {
-        let (count, each) = (u64::from(fields.u32()?), u64::from(fields.u32()?));
-        counted += count;
-        duration = duration.saturating_add(count * each);
-    }
-    if counted != samples {
-        return Err(Defect::BadBox { kind: stts.kind, at: stts.at, what: "it counts other samples than stsz" });
-    }
-    let payload_bytes = check_chunks(stbl, samples, Sizes { fixed, table: sizes }, mdats)?;
-    Ok(TrackFacts { track, samples, payload_bytes, duration, timescale })
-}
-
-/// The sizes of `stsz`, front to back.
-struct Sizes<'a> {
-    /// Every sample has this size; 0 = the table says.
-    fixed: u32,
-    table: Fields<'a>,
-}
-
-impl Sizes<'_> {
-    fn sum(&mut self, samples: u64) -> Result<u64, Defect> {
-        if self.fixed != 0 {
-            return Ok(samples * u64::from(self.fixed));
-        }
-        let mut sum = 0;
-        for _ in 0..samples {
-            sum += u64::from(self.table.u32()?);
-        }
-        Ok(sum)
-    }
-}
-
-/// Adds the sample sizes up, chunk by chunk, and sees that every chunk lies inside an `mdat`.
-fn check_chunks(stbl: &BoxRef<'_>, samples: u64, mut sizes: Sizes<'_>, mdats: &[(u64, u64)]) -> Result<u64, Defect> {
-    let (offsets, wide) = match stbl.child(b"co64")? {
-        Some(co64) => (co64, 1),
-        None => (stbl.require(b"stco")?, 0),
-    };
-    let stsc = stbl.require(b"stsc")?;
-    let mut runs = stsc.fields();
-    runs.skip(4)?;
-    let mut runs_left = runs.u32()?;
-    let mut next_run = |runs_left: &mut u32| -> Result<Option<(u64, u64)>, Defect> {
-        if *runs_left == 0 {
-            return Ok(None);
-        }
-        *runs_left -= 1;
-        let run = (u64::from(runs.u32()?), u64::from(runs.u32()?));
-        runs.skip(4)?;
-        Ok(Some(run))
-    };
-    let mut coming = next_run(&mut runs_left)?;
-    let mut fields = offsets.fields();
-    fields.skip(4)?;
-    let (mut each, mut placed, mut payload_bytes) = (0, 0u64, 0u64);
-    for number in 1..=u64::from(fields.u32()?) {
-        if let Some((_, samples)) = coming.filter(|&(first, _)| first == number) {
-            each = samples;
-            coming = next_run(&mut runs_left)?;
-        }
-        let start = fields.u32_or_u64(wide)?;
-        placed += each;
-        if placed > samples {
-            break;
-        }
-        let len = sizes.sum(each)?;
-        let end = start.saturating_add(len);
-        if !mdats.iter().any(|&(from, to)| from <= start && end <= to) {
-            return Err(Defect::MdatCoverage { at: start, what: "a chunk of the result lies outside it" });
-        }
-        payload_bytes += len;
-    }
-    if placed != samples {
-        return Err(Defect::BadBox { kind: stsc.kind, at: stsc.at, what: "it places other samples than stsz counts" });
-    }
-    Ok(payload_bytes)
+    Ok(Readback { facts, codecs, presented, duration_ms: to_ms(duration.saturating_add(half), timescale) })
 }
