@@ -20,7 +20,6 @@ use crate::readback;
 use crate::sampling::Findings;
 use domain::completeness::Pauses;
 use domain::corrupt::{self, Rules};
-use domain::mux::verify;
 use domain::recording::Policy;
 use std::path::{Path, PathBuf};
 use verdict::Verdict;
@@ -156,7 +155,7 @@ async fn write(
     let ranges = FileRanges::open(file.aside()).await.map_err(|error| Failure::io("open result", &error))?;
     let found = readback::read(&ranges, ranges.size_bytes()).await;
     let found = found.map_err(|error| Failure::new("verification", &error))?;
-    if let Some(mismatch) = verify(&layout.expected(), &found.facts).first() {
+    if let Some(mismatch) = found.mismatches(layout).first() {
         return Err(Failure::new("verification", mismatch));
     }
     Ok((file, written))
