@@ -102,7 +102,15 @@ type Drawn = (Vec<u8>, u32, i32, bool);
 
 /// A track of `kind` with gaps, small overlaps, all sorts of offsets and sizes.
 pub(crate) fn track(kind: Track) -> impl Strategy<Value = MadeTrack> {
-    let timescale = prop_oneof![Just(15_360u32), Just(48_000), Just(90_000), Just(1000), Just(24_576), 1..200_000u32];
+    let timescale = prop_oneof![
+        Just(15_360u32),
+        Just(48_000),
+        Just(90_000),
+        Just(1000),
+        Just(24_576),
+        Just(10_000_000),
+        1..200_000u32
+    ];
     let sample = (prop::collection::vec(any::<u8>(), 0..40), 2..3000u32, -1500..3000i32, any::<bool>());
     let fragment = (prop::collection::vec(sample, 1..30), prop_oneof![Just(0i64), -1..20_000i64]);
     let segments = prop::collection::vec(prop::collection::vec(fragment, 1..3), 1..8);
