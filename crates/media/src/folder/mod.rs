@@ -152,6 +152,7 @@ async fn write(
         mux::Error::SourceChanged { .. } => Failure::new("source-changed", &error),
         mux::Error::Read { .. } | mux::Error::Write { .. } => Failure::new("io", &error),
     })?;
+    file.flush().await.map_err(|error| Failure::io("write result", &error))?;
     let ranges = FileRanges::open(file.aside()).await.map_err(|error| Failure::io("open result", &error))?;
     let found = readback::read(&ranges, ranges.size_bytes()).await;
     let found = found.map_err(|error| Failure::new("verification", &error))?;

@@ -4,6 +4,7 @@
 
 use super::Failure;
 use crate::defect::Defect;
+use crate::index::IndexReader;
 use crate::init::{INIT_BYTES_MAX, Init};
 use crate::salvage::Salvager;
 use crate::walk::{Accepted, Limits, Media, Walker};
@@ -16,8 +17,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-/// The head of an ordinary segment is read at once.
-const HEAD_BYTES: usize = 16 << 10;
+/// Read at once of the head of a segment that nothing is known of.
+const HEAD_BYTES: usize = 4 << 10;
+
+/// The heads of a track differ by the number of samples in their segments: so much is read more than the one before had,
+/// which is some samples, and as little of the payload as that.
+const HEAD_SLACK_BYTES: u64 = 128;
 
 /// Largest manifest that is read.
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
@@ -93,10 +98,10 @@ fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure
         return Err(missing.about(&format!("the {track} track")));
     };
     let init = read_init(folder, track)?;
-    let mut segments = BTreeMap::new();
+    let (mut segments, mut heads) = (BTreeMap::new(), Heads::default());
     for (index, size_bytes) in sizes {
         let path = folder.join(Name::Media(index).to_string());
-        let found = read_segment(&path, &init, size_bytes);
+        let found = read_segment(&path, &init, size_bytes, &mut heads);
         segments.insert(index, found.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?);
     }
     Ok(Some(FoundTrack { init: Some(init), init_bytes, segments }))
@@ -111,9 +116,9 @@ fn read_init(folder: &Path, track: Track) -> Result<Init, Failure> {
     Init::parse(track, &bytes).map_err(|defect| Failure::of(&defect).about(&what))
 }
 
-fn read_segment(path: &Path, init: &Init, size_bytes: u64) -> io::Result<FoundSegment> {
+fn read_segment(path: &Path, init: &Init, size_bytes: u64, heads: &mut Heads) -> io::Result<FoundSegment> {
     let mut file = File::open(path)?;
-    let media = read_heads(&mut file, init, size_bytes)?;
+    let media = heads.read(&mut file, init, size_bytes)?;
     let salvaged = match &media {
         Ok(_) => None,
         Err(defect) => salvage(&file, Salvager::of(init, size_bytes, defect))?,
@@ -130,32 +135,60 @@ fn salvage(file: &File, mut salvager: Salvager) -> io::Result<Option<Media>> {
     Ok(salvager.finish())
 }
 
-/// Reads what the walk needs and passes over the media data.
-fn read_heads(file: &mut File, init: &Init, size_bytes: u64) -> io::Result<Result<Media, Defect>> {
-    let mut walker = Walker::media(init, Limits::NONE);
-    let mut head = [0; HEAD_BYTES];
-    loop {
-        let skip = walker.skippable_bytes().min(size_bytes.saturating_sub(walker.position()));
-        if skip > 0 {
-            walker.skip(skip);
-            file.seek(SeekFrom::Start(walker.position()))?;
+/// Reads what the walk needs and passes over the media data. Of a recording at a low rate the heads are a tenth, so that it
+/// matters how much more is read.
+struct Heads {
+    buffer: [u8; HEAD_BYTES],
+    /// Of the next segment so much is read first.
+    first_bytes: usize,
+}
+
+impl Default for Heads {
+    fn default() -> Heads {
+        Heads { buffer: [0; HEAD_BYTES], first_bytes: HEAD_BYTES }
+    }
+}
+
+impl Heads {
+    fn read(&mut self, file: &mut File, init: &Init, size_bytes: u64) -> io::Result<Result<Media, Defect>> {
+        let mut walker = Walker::media(init, Limits::NONE);
+        let mut next_bytes = self.first_bytes;
+        loop {
+            let skip = walker.skippable_bytes().min(size_bytes.saturating_sub(walker.position()));
+            if skip > 0 {
+                walker.skip(skip);
+                file.seek(SeekFrom::Start(walker.position()))?;
+            }
+            let read = match file.read(&mut self.buffer[..next_bytes]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            next_bytes = HEAD_BYTES;
+            if read == 0 {
+                break;
+            }
+            if let Err(defect) = walker.push(&self.buffer[..read]) {
+                return Ok(Err(defect));
+            }
         }
-        let read = match file.read(&mut head) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if read == 0 {
-            break;
-        }
-        if let Err(defect) = walker.push(&head[..read]) {
-            return Ok(Err(defect));
+        Ok(match walker.finish() {
+            Ok(Accepted::Media(media)) => {
+                self.expect(&media);
+                Ok(media)
+            }
+            Ok(Accepted::Init(_)) => Err(Defect::Empty),
+            Err(defect) => Err(defect),
+        })
+    }
+
+    /// The next segment of the track begins much like this one.
+    fn expect(&mut self, media: &Media) {
+        let ranges = IndexReader::open(&media.index).ok().and_then(|index| index.fragments().next());
+        if let Some(first) = ranges.and_then(|fragment| fragment.ranges().next()) {
+            let wanted = usize::try_from(first.offset + HEAD_SLACK_BYTES).unwrap_or(HEAD_BYTES);
+            self.first_bytes = wanted.min(HEAD_BYTES);
         }
     }
-    Ok(match walker.finish() {
-        Ok(Accepted::Media(media)) => Ok(media),
-        Ok(Accepted::Init(_)) => Err(Defect::Empty),
-        Err(defect) => Err(defect),
-    })
 }
 
 impl FoundSegment {
