@@ -334,16 +334,5 @@ fn track(made: recast::TrackReport) -> RecastTrack {
     let recast::TrackReport { track, codec, encoded_as, packets, left_out, moved, streams_left_out, .. } = made;
     let encoded_as = encoded_as.map(str::to_owned);
     let recast::TrackReport { damaged, damaged_ms, cut_ms, .. } = made;
-    RecastTrack {
-        track,
-        codec,
-        encoded_as,
-        packets,
-        left_out,
-        moved,
-        streams_left_out,
-        damaged,
-        damaged_ms,
-        cut_ms,
-    }
+    RecastTrack { track, codec, encoded_as, packets, left_out, moved, streams_left_out, damaged, damaged_ms, cut_ms }
 }

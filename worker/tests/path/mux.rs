@@ -1,22 +1,20 @@
 //! `spool mux` and its neighbours `probe` and `verify`: folders to one file, without database and settings.
 
-use crate::support::{PATIENCE, Running, Set, packets, wait};
+use crate::support::{Set, packets};
 use domain::segment::{Name, Track};
-use rustix::fs::{Mode, OFlags};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 /// The binary with none of our variables and nothing to find settings in.
-fn spool(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn spool(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
     command.args(arguments).current_dir(folder).env_clear().output().unwrap()
 }
 
 /// Runs `spool mux`, which must answer in one JSON object, and gives exit code and answer.
-fn mux(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+pub(crate) fn mux(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     let output = spool(folder, &[&["mux", "--json"], arguments].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().count(), 1, "one line: {text:?} {}", String::from_utf8_lossy(&output.stderr));
@@ -37,7 +35,7 @@ fn segment(folder: &Path, track: Track, index: u32) -> PathBuf {
 
 /// What FFmpeg's own dash muxer writes, as the replaced recorder did: one muxer for each track. The sound is encoded by
 /// `codec` into segments of the type `kind`.
-fn dash(folder: &Path, codec: &str, kind: &str) {
+pub(crate) fn dash(folder: &Path, codec: &str, kind: &str) {
     let run = |words: &str| {
         let output = Command::new("ffmpeg").args(words.split_whitespace()).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
@@ -178,30 +176,6 @@ fn libavformat_engine_gives_the_same_packets() {
     let (code, answer) = mux(folder.path(), &["in", "-o", "none.mp4", "--engine", "libavformat"]);
     assert_eq!((code, &answer["error"]["code"]), (1, &json!("libavformat")), "{answer}");
     assert!(!folder.path().join("none.mp4").exists());
-}
-
-#[tokio::test]
-async fn interrupted_mux_takes_its_child_along_and_leaves_no_file() {
-    let (folder, _) = recorded(5);
-    // A segment that is a pipe nobody writes to: the child waits for it until it is killed.
-    let pipe = segment(folder.path(), Track::Video, 2);
-    std::fs::remove_file(&pipe).unwrap();
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spool"));
-    command.args(["mux", "in", "-o", "out.mp4", "--engine", "libavformat"]).current_dir(folder.path());
-    let mut running = Running::start(command, &folder.path().join("log"));
-    let write = || rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
-    let held = wait::until("the child reads the pipe", PATIENCE, async || {
-        assert!(running.is_alive(), "{}", running.log());
-        write()
-    })
-    .await;
-    running.signal(Signal::INT);
-    assert_eq!(running.wait(PATIENCE).code(), Some(130), "{}", running.log());
-    drop(held);
-    wait::until("nobody reads the pipe any more", PATIENCE, async || write().is_none().then_some(())).await;
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| name == "in" || name == "log"), "{left:?}");
 }
 
 #[test]

@@ -43,6 +43,8 @@ impl Fragmenter {
         // The default, 1000, would round edit lists to a millisecond.
         options.set("movie_timescale", "90000");
         options.set("write_tmcd", "0");
+        // FLAC in MP4 has long been specified; the muxer still calls it an experiment.
+        options.set("strict", "experimental");
         output.write_header_with(options).during("start muxer of", name)?;
         let time_base = output.stream(0).map_or(time_base, |stream| stream.time_base());
         Ok(Fragmenter { track, output, sink, begun: false, between: false, time_base, offset: 0 })

@@ -96,7 +96,9 @@ fn packets(file: &Path, kind: &str) -> Vec<String> {
 fn frames(file: &Path, kind: &str) -> Vec<(i64, String)> {
     let map = format!("0:{kind}:0");
     let words = ["-v", "error", "-copyts", "-i", file.to_str().unwrap(), "-map", &map, "-vsync", "passthrough"];
-    let found = lines("ffmpeg", &[&words[..], &["-f", "framemd5", "-"]].concat());
+    // Else times of pictures are rounded to the frame rate.
+    let exact = ["-enc_time_base:v", "1:90000", "-f", "framemd5", "-"];
+    let found = lines("ffmpeg", &[&words[..], &exact].concat());
     let tb = found.iter().find_map(|line| line.strip_prefix("#tb 0: 1/")).unwrap().parse::<i64>().unwrap();
     let frame = |line: &String| {
         let fields: Vec<&str> = line.split(',').map(str::trim).collect();
@@ -152,8 +154,6 @@ fn files_of_other_containers_keep_every_packet_and_every_time() {
         for kind in ["v", "a"] {
             assert!(packets(&file, kind) == packets(&result, kind), "{words}: packets of {kind} differ");
         }
-        std::fs::copy(&result, "/tmp/odd/r.mp4").unwrap();
-        std::fs::copy(&file, "/tmp/odd/s.bin").unwrap();
         eprintln!("{words}");
         assert_faithful(&file, &result, &["v", "a"], rounding_us);
     }
@@ -168,4 +168,129 @@ fn transport_stream_goes_over_its_turn_and_keeps_its_start() {
         assert_eq!(codecs(&report)[&Track::Audio], ("aac", None));
         assert_faithful(&file, &result, &["v", "a"], 100);
     }
+}
+
+#[test]
+fn what_mp4_has_no_place_for_is_refused_or_encoded_again() {
+    let cases = [
+        (format!("{SOURCE} -c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k -c:a libvorbis in.webm"), "vp8", true),
+        (format!("{SOURCE} {H264} -c:a pcm_s16le in.mov"), "pcm_s16le", false),
+        (format!("{SOURCE} {H264} -c:a pcm_s16le in.mkv"), "pcm_s16le", false),
+    ];
+    for (words, refused, picture_too) in cases {
+        let (odd, file) = Odd::made(&words);
+        let none = odd.folder.path().join("none");
+        let error = recast_into(&[whole(&file)], Rules::default(), &none).unwrap_err();
+        assert!(matches!(&error, Error::NotInMp4 { codec, .. } if codec == refused), "{words}: {error}");
+        assert!(!none.exists(), "it is refused before anything is made");
+
+        let (report, result) = odd.result(&file, Rules { transcode: true });
+        let made = codecs(&report);
+        assert_eq!(made[&Track::Audio].1, Some("AAC"), "{words}");
+        assert_eq!(made[&Track::Video].1, picture_too.then_some("H.264"), "{words}");
+        let (before, after) = (frames(&file, "v"), frames(&result, "v"));
+        assert_eq!(before.len(), after.len(), "{words}");
+        if !picture_too {
+            assert!(packets(&file, "v") == packets(&result, "v"), "{words}: the picture is copied");
+        }
+        let length = |frames: &[(i64, String)]| frames[frames.len() - 1].0 - frames[0].0;
+        assert!((length(&before) - length(&after)).abs() <= 2_000, "{words}");
+    }
+}
+
+#[test]
+fn track_whose_segments_are_webm_keeps_their_indexes_and_its_clock() {
+    let odd = Odd { folder: tempfile::tempdir().unwrap() };
+    // The sound begins half a second later than the picture would.
+    odd.also(
+        "-f lavfi -i sine=frequency=440:sample_rate=48000:duration=7 -output_ts_offset 0.5 -c:a libopus -f dash \
+              -dash_segment_type webm -seg_duration 2 -use_template 1 -use_timeline 0 -init_seg_name init.mp4 \
+              -media_seg_name segment_$Number%03d$.m4s manifest.mpd",
+    );
+    let (mut joined, mut pieces) = (fs::read(odd.folder.path().join("init.mp4")).unwrap(), Vec::new());
+    // The third one is lost.
+    for index in [1, 2, 4] {
+        pieces.push((index, joined.len() as u64));
+        joined.extend(fs::read(odd.folder.path().join(format!("segment_{index:03}.m4s"))).unwrap());
+    }
+    let file = odd.folder.path().join("joined.webm");
+    fs::write(&file, joined).unwrap();
+    let source = Source { tracks: vec![Track::Audio], pieces, ..whole(&file) };
+    let set = odd.folder.path().join("set");
+    let report = recast_into(&[source], Rules::default(), &set).unwrap();
+    assert_eq!(codecs(&report)[&Track::Audio], ("opus", None));
+    let mut names: Vec<_> = fs::read_dir(set.join("audio"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["init.mp4", "segment_001.m4s", "segment_002.m4s", "segment_004.m4s"]);
+    let init = media::init::Init::parse(Track::Audio, &fs::read(set.join("audio/init.mp4")).unwrap()).unwrap();
+    let first = fs::read(set.join("audio/segment_001.m4s")).unwrap();
+    let media = media::walk::media(&init, &first, media::walk::Limits::NONE).unwrap();
+    let presented_us = (media.span.start as i64 - init.media_time) * 1_000_000 / i64::from(init.timescale);
+    let words = ["-v", "error", "-show_entries", "packet=pts", "-read_intervals", "%+#1", "-of", "default=nk=1:nw=1"];
+    let told_ms: i64 = lines("ffprobe", &[&words[..], &[file.to_str().unwrap()]].concat())[0].parse().unwrap();
+    assert!((presented_us - told_ms * 1_000).abs() <= 1_000, "{presented_us} us, {told_ms} ms");
+    assert!(presented_us > 480_000, "{presented_us} us");
+}
+
+#[test]
+fn sound_with_a_hole_tells_it_and_a_cut_file_its_end() {
+    let (odd, _) = Odd::made(&format!("{SOURCE} {H264} -c:a aac in.mkv"));
+    let file = odd.also("-i in.mkv -map 0:a -c copy -bsf:a noise=drop='between(pts\\,2000\\,3000)' holed.mkv");
+    if packets(&file, "a").len() < packets(&odd.folder.path().join("in.mkv"), "a").len() {
+        let set = odd.folder.path().join("holed");
+        recast_into(&[whole(&file)], Rules::default(), &set).unwrap();
+        let init = media::init::Init::parse(Track::Audio, &fs::read(set.join("audio/init.mp4")).unwrap()).unwrap();
+        let spans: Vec<_> = (1..=20)
+            .map_while(|index| fs::read(set.join(format!("audio/segment_{index:03}.m4s"))).ok())
+            .map(|bytes| media::walk::media(&init, &bytes, media::walk::Limits::NONE).unwrap().span)
+            .collect();
+        let holes = spans.windows(2).filter(|pair| pair[1].start > pair[0].start + pair[0].duration).count();
+        assert_eq!(holes, 1, "{spans:?}");
+    }
+    let whole_file = odd.folder.path().join("in.mkv");
+    let bytes = fs::read(&whole_file).unwrap();
+    let cut = odd.folder.path().join("cut.mkv");
+    fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let report = recast_into(&[whole(&cut)], Rules::default(), &odd.folder.path().join("cut")).unwrap();
+    assert!(report.tracks.iter().all(|track| (1_000..7_000).contains(&track.cut_ms)), "{report:?}");
+    let report = recast_into(&[whole(&whole_file)], Rules::default(), &odd.folder.path().join("all")).unwrap();
+    assert!(report.tracks.iter().all(|track| track.cut_ms == 0 && track.damaged == 0), "{report:?}");
+}
+
+#[test]
+fn name_of_the_sample_entry_and_the_rotation_are_kept() {
+    let (odd, _) =
+        Odd::made(&format!("{SOURCE} -t 1 -c:v libx265 -x265-params log-level=none -tag:v hvc1 -c:a aac in.mp4"));
+    let file = odd.also("-i in.mp4 -c copy -tag:v hvc1 -metadata:s:v rotate=90 turned.mov");
+    let (_, result) = odd.result(&file, Rules::default());
+    let told = |file: &Path, entries: &str| {
+        let words = ["-v", "error", "-select_streams", "v", "-show_entries", entries, "-of", "default=nk=1:nw=1"];
+        lines("ffprobe", &[&words[..], &[file.to_str().unwrap()]].concat()).join(" ")
+    };
+    assert_eq!(told(&result, "stream=codec_tag_string"), "hvc1");
+    assert_eq!(told(&result, "stream_side_data=rotation"), told(&file, "stream_side_data=rotation"));
+    assert_ne!(told(&result, "stream_side_data=rotation").trim(), "");
+}
+
+#[test]
+fn noise_and_claims_without_bytes_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise: Vec<u8> = (0..1u32 << 18).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut stream = noise.clone();
+    (0..stream.len()).step_by(188).for_each(|at| stream[at] = 0x47);
+    // An EBML head, a segment without end, and tracks that claim a petabyte.
+    let head = b"\x1a\x45\xdf\xa3\x8b\x42\x82\x88matroska\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff";
+    let bomb = [&head[..], b"\x16\x54\xae\x6b\x01\x04\0\0\0\0\0\0", &noise[..1000]].concat();
+    for (name, bytes) in [("noise.mkv", noise), ("noise.ts", stream), ("bomb.webm", bomb), ("empty.mp4", Vec::new())] {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        assert!(
+            recast_into(&[whole(&file)], Rules { transcode: true }, &folder.path().join("none")).is_err(),
+            "{name}"
+        );
+    }
+    assert!(!folder.path().join("none").exists());
 }

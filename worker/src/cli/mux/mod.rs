@@ -149,7 +149,8 @@ async fn of_file(args: &Args, options: &Options) -> Result<Prepared, Report> {
     if args.engine == Engine::Index {
         let head = odd::head(&args.source).unwrap_or_default();
         let code = if ::worker::odd::of_another_container(&head) { "not-iso-bmff" } else { "whole-file" };
-        let message = format!("{} is no folder of segments; engine auto or libavformat reads it", args.source.display());
+        let message =
+            format!("{} is no folder of segments; engine auto or libavformat reads it", args.source.display());
         return Err(Report::failed(failure(code, message)));
     }
     let odd::OddMade { made, tracks } = odd::file(&args.source, &args.output, options, args.transcode).await?;
