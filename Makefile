@@ -13,12 +13,12 @@ DEMO_OPTIONS := $(if $(filter-out 0,$(HEADLESS)),--headless) \
                 $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo build test chaos browser check fix fuzz pictures player bench chart security soak
+.PHONY: help setup demo build test chaos browser check fix fuzz pictures player bench bench-mux chart security soak
 
 help: ## list the targets
 	@echo "Spool: from a recorder's segments to one verified result.mp4"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target words; do printf '%-12s %s\n' "$$target" "$$words"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target words; do printf '%-12s %s\n' "$$target" "$$words"; done
 	@echo
 	@echo "Variables: YES=1 install what is missing without asking"
 	@echo "           demo: HEADLESS=1 no terminal, end in one line of JSON; NO_CONSOLE=1 tell in plain text;"
@@ -77,6 +77,12 @@ fuzz: ## fuzz everything that reads bytes of a stranger, ten minutes each; FOR=6
 player: ## hold the player's copy of hls.js against its npm package
 	@scripts/player.sh fetch
 
+bench: bench-mux ## measure everything there is a benchmark of
+
+bench-mux: ## measure the mux beside FFmpeg, on disk and over S3, and write docs/benchmarks.md; QUICK=1 tries it in small
+	@scripts/setup.sh test
+	@scripts/bench.sh mux $(if $(filter-out 0,$(QUICK)),--quick)
+
 # Named already so that nobody takes their absence for success.
-bench security soak:
+security soak:
 	@echo "make $@ is not there yet; 'make help' lists what is" >&2; exit 1

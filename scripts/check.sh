@@ -23,6 +23,7 @@ skip() { echo "== $1: skipped, $2" >&2; }
 
 # Warnings become errors on the command line: in RUSTFLAGS they would give the tests a second copy of every dependency.
 step format cargo fmt --all --check
+step "format of bench" cargo fmt --manifest-path bench/Cargo.toml --check
 step lints cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 step documentation env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
 step "house rules" cargo test --quiet --locked --workspace --test tidy

@@ -4,7 +4,8 @@
 #   tools.sh venv       a Python environment with the packages of scripts/requirements.txt; prints its folder
 #   tools.sh helm       Helm 3.10.1, the oldest that the chart is written for; prints the program
 #   tools.sh promtool   Prometheus' own checker of metrics and rules; prints the program
-#   tools.sh            all of them; prints nothing
+#   tools.sh peers      newer FFmpeg programs that `make bench` measures beside ours; prints the folder they are in
+#   tools.sh            all that checks and tests need; prints nothing
 #
 # Owns: target/tools and the versions in it. Must not: change the system (setup.sh does), start a service, or touch the
 # network when everything is there. Any number of processes may call it at once.
@@ -36,10 +37,15 @@ quietly() {
   return 1
 }
 
-fetch_venv() {
-  local folder=$tools/venv
-  if ! cmp -s scripts/requirements.txt "$folder/requirements.txt"; then
-    say "Fetching the Python packages of scripts/requirements.txt."
+fetch_venv() { environment venv scripts/requirements.txt; }
+
+fetch_peers() { environment peers bench/requirements.txt; }
+
+# A Python environment in the folder $1 with the packages of the file $2, and nothing else.
+environment() {
+  local folder=$tools/$1 packages=$2
+  if ! cmp -s "$packages" "$folder/requirements.txt"; then
+    say "Fetching the Python packages of $packages."
     # A Python of its own in front of the system's may lack what the system's has.
     local python
     for python in python3 /usr/bin/python3; do
@@ -52,9 +58,9 @@ fetch_venv() {
     fi
     # What is there is kept: somebody else may be using it.
     [ -x "$folder/bin/pip" ] || quietly "$python" -m venv "$folder"
-    quietly "$folder/bin/pip" install --disable-pip-version-check --no-deps --requirement scripts/requirements.txt
+    quietly "$folder/bin/pip" install --disable-pip-version-check --no-deps --requirement "$packages"
     # Last, so that an installation that was interrupted is no installation.
-    cp scripts/requirements.txt "$folder/requirements.txt"
+    cp "$packages" "$folder/requirements.txt"
   fi
   absolute "$folder"
 }
@@ -128,7 +134,7 @@ refresh() {
 
 tool=${1:-all}
 case $tool in
-  venv | helm | promtool) ;;
+  venv | helm | promtool | peers) ;;
   all)
     # Processes of their own: inside a condition a function would go on after a step that failed.
     worst=0
@@ -136,7 +142,7 @@ case $tool in
     exit "$worst"
     ;;
   *)
-    say "usage: scripts/tools.sh [venv|helm|promtool]"
+    say "usage: scripts/tools.sh [venv|helm|promtool|peers]"
     exit 2
     ;;
 esac
