@@ -99,15 +99,13 @@ fn missing_last_segment_is_named_when_the_manifest_declares_it() {
 }
 
 #[test]
-fn damaged_segment_is_dropped_whole_and_named() {
+fn segment_without_a_whole_sample_is_dropped_and_named() {
     type Damage = fn(&mut Vec<u8>);
-    let damages: [(&str, Damage); 4] = [
-        ("truncated", |bytes| bytes.truncate(bytes.len() * 2 / 3)),
+    let damages: [(&str, Damage); 2] = [
         ("garbage in moof", |bytes| {
             let trun = bytes.windows(4).position(|word| word == b"trun").unwrap();
             bytes[trun + 24..trun + 40].fill(0xa5);
         }),
-        ("garbage in the head", |bytes| bytes[..64].fill(0x5a)),
         ("not a segment", |bytes| *bytes = b"<html>502 Bad Gateway</html>".to_vec()),
     ];
     let set = set();
@@ -173,12 +171,9 @@ fn small_overlap_shrinks_the_sample_before_it() {
 }
 
 #[test]
-fn time_stamps_that_go_back_are_a_failure() {
+fn time_stamps_of_one_track_that_go_back_are_a_failure() {
     let set = set();
     shift(&set, "video", 4.., -6 * 15_360);
-    assert_eq!(code(&mux(&set).0), "tfdt-back");
-    let set = self::set();
-    fs::copy(set.segment("video", 2), set.segment("video", 3)).unwrap();
     assert_eq!(code(&mux(&set).0), "tfdt-back");
 }
 

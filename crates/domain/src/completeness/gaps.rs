@@ -52,7 +52,7 @@ fn unexplained(strip: &Strip<'_>, stretch: &Break, others: Option<&[Break]>) -> 
     let absent = stretch.absent();
     let mut gaps = Vec::new();
     if let Some(cut) = stretch.truncated {
-        let to_ms = if absent == 0 { head.1 } else { head.1.min(head.0.saturating_add(cut.lacks_ms)) };
+        let to_ms = if absent == 0 { head.1 } else { head.1.min(cut.until_ms) };
         gaps.push(truncated(strip, cut.index, head.0, to_ms));
         head.0 = to_ms;
     }
@@ -75,7 +75,7 @@ fn seam(strip: &Strip<'_>, stretch: &Break) -> Vec<Gap> {
     let Break { after, before, mut from_ms, to_ms, .. } = *stretch;
     let mut gaps = Vec::new();
     if let Some(cut) = stretch.truncated {
-        let cut_to_ms = to_ms.min(from_ms.saturating_add(cut.lacks_ms));
+        let cut_to_ms = to_ms.min(cut.until_ms);
         gaps.push(truncated(strip, cut.index, from_ms, cut_to_ms));
         from_ms = cut_to_ms;
     }
@@ -114,7 +114,7 @@ fn tail(strip: &Strip<'_>, end_ms: u64, declared: Option<&Declaration>) -> Vec<G
     let mut from_ms = last.to_ms;
     let mut gaps = Vec::new();
     if last.salvaged {
-        let to_ms = from_ms.saturating_add(strip.lacks_ms(last));
+        let to_ms = strip.until_ms(last);
         gaps.push(truncated(strip, last.index, from_ms, to_ms));
         from_ms = to_ms;
     }

@@ -61,8 +61,8 @@ pub(super) struct Break {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     pub(super) index: u32,
-    /// What it lacks to the usual length of a segment.
-    pub(super) lacks_ms: u64,
+    /// Where it would end if it had the usual length of a segment; not before what is kept of it.
+    pub(super) until_ms: u64,
 }
 
 impl Break {
@@ -144,9 +144,9 @@ impl<'a> Strip<'a> {
         self.spots.last().map_or(0, |spot| spot.to_ms)
     }
 
-    /// What a damaged segment lacks to the usual length.
-    pub(super) fn lacks_ms(&self, spot: &Spot) -> u64 {
-        self.typical_ms.saturating_sub(spot.length_ms)
+    /// Where a damaged segment would end if it had the usual length.
+    pub(super) fn until_ms(&self, spot: &Spot) -> u64 {
+        spot.from_ms.saturating_add(self.typical_ms).max(spot.to_ms)
     }
 
     /// Every stretch that needs a word, in the order of time.
@@ -154,12 +154,13 @@ impl<'a> Strip<'a> {
         let stretch = |(position, pair): (usize, &[Spot])| {
             let [left, right] = pair else { return None };
             let (from_ms, to_ms) = (left.to_ms, right.from_ms.max(left.to_ms));
-            let cut = Cut { index: left.index, lacks_ms: self.lacks_ms(left) };
+            let cut = Cut { index: left.index, until_ms: self.until_ms(left) };
             let truncated = left.salvaged.then_some(cut);
             let lacks_ms = u64::from(right.slot - left.slot - 1).saturating_mul(self.typical_ms);
-            let lacks_ms = lacks_ms.saturating_add(truncated.map_or(0, |cut| cut.lacks_ms));
+            let lacks_ms = lacks_ms.saturating_add(truncated.map_or(0, |cut| cut.until_ms - left.to_ms));
             let resumed = right.salvaged.then_some(right.index);
-            let lacks_ms = lacks_ms.saturating_add(resumed.map_or(0, |_| self.lacks_ms(right)));
+            let lacks_ms =
+                lacks_ms.saturating_add(resumed.map_or(0, |_| self.typical_ms.saturating_sub(right.length_ms)));
             let excess_ms = (to_ms - from_ms).saturating_sub(lacks_ms);
             let (after, before, seam) = (left.slot, right.slot, left.epoch != right.epoch);
             let position = position + 1;
