@@ -241,10 +241,13 @@ pub struct CodecFacts {
     pub codec: String,
     /// Units per second of the track's time axis.
     pub timescale: u32,
-    /// Picture width in pixels; 0 for sound.
+    /// Width of the picture as it is shown, in pixels; 0 for sound.
     pub width: u32,
-    /// Picture height in pixels; 0 for sound.
+    /// Height of the picture as it is shown, in pixels; 0 for sound.
     pub height: u32,
+    /// Degrees clockwise by which the picture is turned before it is shown: 0, 90, 180 or 270.
+    #[serde(default)]
+    pub rotation: u16,
     /// Sound channels; 0 for a picture.
     pub channels: u32,
     /// Sound samples per second; 0 for a picture.

@@ -90,6 +90,14 @@ pub enum Defect {
         /// In the fragment.
         found: u32,
     },
+    /// Another number of sample descriptions than one.
+    #[error("the stsd at byte {at} has {found} sample descriptions, and a result takes over one")]
+    Descriptions {
+        /// First byte of `stsd`.
+        at: u64,
+        /// How many there are.
+        found: u32,
+    },
     /// An initialization section of another kind of track.
     #[error("the initialization section has handler {found} where the {expected} track is expected")]
     WrongInit {
@@ -150,6 +158,7 @@ impl Defect {
             Defect::MdatCoverage { at, .. } => Some((FourCc(*b"mdat"), at)),
             Defect::TfdtMissing { at } => Some((FourCc(*b"traf"), at)),
             Defect::TrackId { at, .. } | Defect::SampleDescription { at, .. } => Some((FourCc(*b"tfhd"), at)),
+            Defect::Descriptions { at, .. } => Some((FourCc(*b"stsd"), at)),
             Defect::UnsupportedCodec { .. } => Some((FourCc(*b"stsd"), 0)),
             Defect::NotIsoBmff
             | Defect::ZeroByte
@@ -177,7 +186,7 @@ impl Classify for Defect {
             Defect::MdatCoverage { .. } => "mdat-coverage",
             Defect::TfdtMissing { .. } => "tfdt-missing",
             Defect::TrackId { .. } => "track-id",
-            Defect::SampleDescription { .. } => "sample-description",
+            Defect::SampleDescription { .. } | Defect::Descriptions { .. } => "sample-description",
             Defect::WrongInit { .. } => "wrong-init",
             Defect::MissingInit => "missing-init",
             Defect::UnsupportedCodec { .. } => "unsupported-codec",

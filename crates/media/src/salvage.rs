@@ -283,6 +283,7 @@ fn may_hold_samples(defect: &Defect) -> bool {
         | Defect::NotIsoBmff
         | Defect::WrongInit { .. }
         | Defect::MissingInit
+        | Defect::Descriptions { .. }
         | Defect::UnsupportedCodec { .. }
         | Defect::TooLong { .. }
         | Defect::Empty => false,

@@ -63,9 +63,10 @@ fn text(answer: &Answer) -> String {
         ("faststart", if answer.faststart { "yes" } else { "no" }.to_owned()),
     ]);
     let row = |track: &TrackAnswer| {
-        let CodecFacts { codec, width, height, sample_rate, channels, .. } = &track.codec;
+        let CodecFacts { codec, width, height, rotation, sample_rate, channels, .. } = &track.codec;
         let format = match track.kind {
-            Track::Video => format!("{width}x{height}"),
+            Track::Video if *rotation == 0 => format!("{width}x{height}"),
+            Track::Video => format!("{width}x{height}, turned by {rotation} degrees"),
             Track::Audio => format!("{sample_rate} Hz, {channels} channels"),
         };
         [

@@ -285,7 +285,15 @@ fn segment_is_overlong_when_it_rounds_above_the_target() {
 
 #[test]
 fn rendition_begins_with_what_the_first_segment_weighs() {
-    let codec = CodecFacts { codec: "c".into(), timescale: 15_360, width: 2, height: 2, channels: 0, sample_rate: 0 };
+    let codec = CodecFacts {
+        codec: "c".into(),
+        timescale: 15_360,
+        width: 2,
+        height: 2,
+        rotation: 0,
+        channels: 0,
+        sample_rate: 0,
+    };
     let first =
         Weight { size_bytes: 250_000, span: Span { timescale: 15_360, start: 0, duration: 30_720 }, samples: 60 };
     let known = Rendition::begin(Track::Video, codec.clone(), Some(first));
@@ -347,6 +355,7 @@ fn render_multivariant_describes_what_there_is() {
         timescale: 1000,
         width,
         height,
+        rotation: 0,
         channels,
         sample_rate: 48_000,
     };

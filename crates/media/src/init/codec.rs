@@ -21,8 +21,9 @@ const SOUND: [usize; 3] = [28, 44, 64];
 pub(crate) fn facts(track: Track, stsd: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
     let mut fields = stsd.fields();
     fields.skip(4)?;
-    if fields.u32()? != 1 {
-        return Err(Defect::BadBox { kind: stsd.kind, at: stsd.at, what: "it has not exactly one description" });
+    match fields.u32()? {
+        1 => {}
+        found => return Err(Defect::Descriptions { at: stsd.at, found }),
     }
     let missing = Defect::MissingBox { kind: FourCc(*b"stsd"), parent: stsd.kind, at: stsd.at };
     let entry = stsd.children_from(8).next().ok_or(missing)??;
@@ -44,7 +45,7 @@ fn video(entry: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
         b"vp08" | b"vp09" => vpx(&tag, &config(entry, VISUAL, b"vpcC")?)?,
         _ => tag,
     };
-    Ok(CodecFacts { codec, timescale, width, height, channels: 0, sample_rate: 0 })
+    Ok(CodecFacts { codec, timescale, width, height, rotation: 0, channels: 0, sample_rate: 0 })
 }
 
 fn audio(entry: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
@@ -82,7 +83,7 @@ fn audio(entry: &BoxRef<'_>, timescale: u32) -> Result<CodecFacts, Defect> {
         }
         _ => tag,
     };
-    Ok(CodecFacts { codec, timescale, width: 0, height: 0, channels, sample_rate })
+    Ok(CodecFacts { codec, timescale, width: 0, height: 0, rotation: 0, channels, sample_rate })
 }
 
 /// Encrypted samples lean on boxes of the fragments that a result does not keep. The tag becomes a codec string, and

@@ -7,12 +7,22 @@
 
 mod aac;
 mod codec;
+mod rotation;
 
 use crate::boxes::{BoxRef, Boxes, EBML_MAGIC, FourCc};
 use crate::defect::Defect;
 use domain::segment::{CodecFacts, Track};
 
-pub(crate) use codec::facts;
+/// What a track of a result says of its codec and format, the picture as it is shown.
+pub(crate) fn shown_facts(
+    track: Track,
+    trak: &BoxRef<'_>,
+    stsd: &BoxRef<'_>,
+    timescale: u32,
+) -> Result<CodecFacts, Defect> {
+    let (_, tkhd_tail) = parse_tkhd(&trak.require(b"tkhd")?)?;
+    Ok(rotation::shown(codec::facts(track, stsd, timescale)?, tkhd_tail))
+}
 
 /// Largest initialization section. Real ones have about a thousand bytes.
 pub const INIT_BYTES_MAX: u64 = 1 << 20;
@@ -127,7 +137,7 @@ fn parse_moov(track: Track, moov: &BoxRef<'_>) -> Result<Init, Defect> {
         Some(edts) => edts.child(b"elst")?.map_or(Ok(0), |elst| parse_elst(&elst, timescale, movie_timescale))?,
     };
     let defaults = parse_trex(&moov.require(b"mvex")?, track_id)?;
-    let facts = codec::facts(track, &stsd, timescale)?;
+    let facts = rotation::shown(codec::facts(track, &stsd, timescale)?, tkhd_tail);
     Ok(Init { track, track_id, timescale, language: language_of(&mdhd)?, media_time, defaults, facts, parts })
 }
 

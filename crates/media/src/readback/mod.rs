@@ -9,7 +9,7 @@ mod tables;
 
 use crate::boxes::{BoxRef, FourCc, Header};
 use crate::defect::Defect;
-use crate::init::{facts, handler_of, timescale_of};
+use crate::init::{handler_of, shown_facts, timescale_of};
 use crate::layout::Layout;
 use bytes::Bytes;
 use domain::mux::{Mismatch, ResultFacts, verify};
@@ -222,7 +222,7 @@ fn parse(moov: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<Readback, Defect> {
         let Some(track) = Track::ALL.into_iter().find(|track| track.handler() == handler.0) else { continue };
         let timescale = timescale_of(&mdia.require(b"mdhd")?)?;
         let stbl = mdia.require(b"minf")?.require(b"stbl")?;
-        codecs.push(facts(track, &trak, &stbl.require(b"stsd")?, timescale)?);
+        codecs.push(shown_facts(track, &trak, &stbl.require(b"stsd")?, timescale)?);
         tracks.push(parse_tables(track, timescale, &stbl, mdats)?);
         presented.push(tables::presented(&trak)?);
     }

@@ -115,7 +115,11 @@ impl Lane {
     pub(crate) fn assert_facts(&self, facts: &CodecFacts) {
         assert_eq!(facts.codec, self.codec);
         let picture = facts.channels == 0;
-        let format = if picture { (facts.width, facts.height) } else { (facts.channels, facts.sample_rate) };
+        let format = match picture {
+            true if facts.rotation % 180 == 90 => (facts.height, facts.width),
+            true => (facts.width, facts.height),
+            false => (facts.channels, facts.sample_rate),
+        };
         assert_eq!(format, self.format, "{facts:?}");
     }
 }

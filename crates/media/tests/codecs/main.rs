@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a set that cannot be made or read ends the test")]
 
+mod config;
 mod lane;
 mod ours;
 mod pairs;

@@ -7,6 +7,7 @@ use crate::same::{assert_faithful, assert_faithful_but_moved, assert_faithful_to
 use crate::set::{Cut, Recipe};
 use crate::told::Told;
 use domain::segment::Track;
+use media::init::Init;
 
 #[test]
 fn one_track_alone() {
@@ -81,13 +82,21 @@ fn odd_rates_and_timescales() {
 fn picture_that_is_shown_turned() {
     let set = Recipe::of(H264, AAC).make();
     let upright = Told::of(&set.source(), Track::Video);
-    for matrix in [[0, 1, -1, 0], [-1, 0, 0, -1], [0, -1, 1, 0]] {
+    for (matrix, degrees) in [([0, 1, -1, 0], 90), ([-1, 0, 0, -1], 180), ([0, -1, 1, 0], 270)] {
         set.turn(matrix);
         let turned = Told::of(&set.source(), Track::Video);
         assert_ne!(upright.frames[0].hash, turned.frames[0].hash, "FFmpeg turns what it decodes");
-        assert_faithful(&set, Cut::Dash);
-        assert_faithful_but_moved(&set);
         set.cut_ourselves();
-        assert_faithful(&set, Cut::Ours);
+        for cut in [Cut::Dash, Cut::Ours] {
+            assert_faithful(&set, cut);
+            let init = Init::parse(Track::Video, &std::fs::read(set.init(cut, Track::Video)).unwrap()).unwrap();
+            let size = if degrees == 180 { (160, 90) } else { (90, 160) };
+            assert_eq!(
+                (init.facts.rotation, init.facts.width, init.facts.height),
+                (degrees, size.0, size.1),
+                "{cut:?}"
+            );
+        }
     }
+    assert_faithful_but_moved(&set);
 }
