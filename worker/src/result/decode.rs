@@ -55,7 +55,7 @@ pub async fn search<R: RangedReader>(
     deaths: Deaths,
 ) -> Result<Findings, Error<R::Error>> {
     loop {
-        let places = match search.next() {
+        let places = match search.ask() {
             Next::Look(places) => places,
             Next::Done(found) => return found.map_err(Error::Unsound),
         };

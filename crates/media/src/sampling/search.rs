@@ -123,7 +123,7 @@ impl Search {
     }
 
     /// What comes next. Asked again without [`Search::tell`] it says the same.
-    pub fn next(&mut self) -> Next {
+    pub fn ask(&mut self) -> Next {
         let alone = self.tracks.len() == 1;
         let asked = match self.step {
             Step::Sampling => {

@@ -59,7 +59,7 @@ impl World {
         let tracks = self.tracks.iter().map(|(track, places)| TrackSearch::of_segments(*track, places)).collect();
         let mut search = Search::of(tracks);
         for _ in 0..200 {
-            match search.next() {
+            match search.ask() {
                 Next::Done(found) => return found,
                 Next::Look(places) => {
                     let seen: Vec<_> = places.iter().map(|place| self.see(place)).collect();

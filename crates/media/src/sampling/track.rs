@@ -221,19 +221,9 @@ impl TrackSearch {
     pub(super) fn gaps(&self) -> Vec<Gap> {
         let mut damaged = vec![false; self.candidates.len()];
         for (&n, _) in self.known.iter().filter(|(_, known)| known.damage.is_some()) {
-            damaged[n] = true;
-            for beside in n + 1..self.candidates.len() {
-                if self.known.contains_key(&beside) {
-                    break;
-                }
-                damaged[beside] = true;
-            }
-            for beside in (0..n).rev() {
-                if self.known.contains_key(&beside) {
-                    break;
-                }
-                damaged[beside] = true;
-            }
+            let before = self.known.range(..n).next_back().map_or(0, |(known, _)| known + 1);
+            let behind = self.known.range(n + 1..).next().map_or(damaged.len(), |(known, _)| *known);
+            damaged[before..behind].fill(true);
         }
         let marked: Vec<(&Candidate, bool)> = self.candidates.iter().zip(damaged).collect();
         let runs = marked.chunk_by(|left, right| left.1 == right.1).filter(|run| run[0].1);

@@ -142,7 +142,7 @@ pub(crate) fn searched(
     };
     let mut search = Search::of_lengths(&probe.tracks.iter().map(length).collect::<Vec<_>>());
     loop {
-        match search.next() {
+        match search.ask() {
             Next::Look(places) => search.tell(&look(&places).unwrap()),
             Next::Done(found) => return found,
         }

@@ -1,9 +1,9 @@
 //! Poster and animated preview: what they show, how large they are, and what FFmpeg's own programs say of them.
 
 use crate::made::{self, run, seconds};
+use media::ff::Error;
 use media::ff::ahead::Ahead;
 use media::ff::pictures::{self, Bounds, PREVIEW_BYTES_MIN, Picture, Pictures};
-use media::ff::Error;
 use std::io::Cursor;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
