@@ -27,6 +27,7 @@ struct Facts<'a> {
     sha256: Option<Sha256>,
     etag: Option<&'a str>,
     duration_ms: u64,
+    declared_duration_ms: Option<u64>,
     engine: &'static str,
     plan_version: u32,
     layout_version: u32,
@@ -59,6 +60,15 @@ struct TrackFacts<'a> {
     /// cut or shrunk.
     recorded_duration: Option<u64>,
     silent_packets: u64,
+    /// Where they are.
+    silences: Vec<SilenceFacts>,
+}
+
+#[derive(Serialize)]
+struct SilenceFacts {
+    from_ms: u64,
+    to_ms: u64,
+    packets: u32,
 }
 
 #[derive(Serialize)]
@@ -129,6 +139,8 @@ pub struct Story<'a> {
     pub key: &'a str,
     /// Its digest, if one was made.
     pub sha256: Option<Sha256>,
+    /// How long the recorder said that it recorded, by its own clock.
+    pub declared_ms: Option<u64>,
     /// Who wrote it: `index` or `libavformat`.
     pub engine: &'static str,
     /// Where its segments lie in it, and what of them; `None` when the engine does not say.
@@ -137,7 +149,7 @@ pub struct Story<'a> {
 
 /// The text of `result.json`.
 pub fn describe(story: &Story<'_>) -> String {
-    let Story { frozen, checked, key, sha256, engine, laid } = *story;
+    let Story { frozen, checked, key, sha256, declared_ms, engine, laid } = *story;
     let Frozen { plan, sha256: plan_sha256, .. } = frozen;
     let Checked { readback, etag, findings } = checked;
     let gaps = together(&plan.gaps, &findings.gaps);
@@ -150,6 +162,7 @@ pub fn describe(story: &Story<'_>) -> String {
         sha256,
         etag: etag.as_deref(),
         duration_ms: readback.duration_ms,
+        declared_duration_ms: declared_ms,
         engine,
         plan_version: plan.version,
         layout_version: plan.layout_version,
@@ -187,8 +200,13 @@ fn tracks<'a>(readback: &'a Readback, laid: Option<(&Layout, &[Payload])>) -> Ve
         duration: facts.duration,
         recorded_duration: recorded.get(n).map(|recorded| recorded.duration),
         silent_packets: recorded.get(n).map_or(0, |recorded| facts.samples.saturating_sub(recorded.samples)),
+        silences: times.get(n).map(|times| times.silences.iter().map(told_silence).collect()).unwrap_or_default(),
     };
     readback.facts.tracks.iter().zip(&readback.codecs).enumerate().map(track).collect()
+}
+
+fn told_silence(silence: &media::layout::Silence) -> SilenceFacts {
+    SilenceFacts { from_ms: silence.from_ms, to_ms: silence.to_ms, packets: silence.frames }
 }
 
 /// How much larger something is of the sound than of the picture.
