@@ -60,11 +60,11 @@ const SOUND: [usize; 3] = [28, 44, 64];
 /// The only sample entry and the box with its codec's configuration.
 fn entry(init: &Init) -> Result<(BoxRef<'_>, BoxRef<'_>), Defect> {
     let missing = Defect::MissingInit;
-    let stsd = Boxes::of(&init.parts.stsd).next().ok_or(missing.clone())??;
-    let entry = stsd.children_from(8).next().ok_or(missing.clone())??;
+    let stsd = Boxes::of(&init.parts.stsd).next().ok_or(missing)??;
+    let entry = stsd.children_from(8).next().ok_or(missing)??;
     let mut fields = entry.fields();
     fields.skip(8)?;
-    let boxes = *SOUND.get(usize::from(fields.u16()?)).ok_or(missing.clone())?;
+    let boxes = *SOUND.get(usize::from(fields.u16()?)).ok_or(missing)?;
     for child in entry.children_from(boxes) {
         let child = child?;
         if matches!(&child.kind.0, b"esds" | b"dOps") {
