@@ -6,15 +6,9 @@
 //! in the plan or in its gaps.
 
 mod axis;
-#[cfg(test)]
-mod foreign;
 mod gaps;
-#[cfg(test)]
-mod modelled;
 mod pauses;
 mod place;
-#[cfg(test)]
-mod placed;
 mod repairs;
 mod strip;
 #[cfg(test)]

@@ -132,9 +132,17 @@ fn in_store(row: &Row, size_bytes: Option<u64>) -> Result<&Row, (GapCause, bool)
         (State::Stored, Some(_)) => Err((GapCause::Damaged, true)),
         (State::Stored | State::Received, None) => Err((GapCause::Lost, true)),
         (State::Received, Some(_)) => Err((GapCause::Missing, true)),
+        // What is whole of a damaged object is in the store like a segment.
+        (State::Lost, Some(size)) if is_salvaged(row) && size == row.size_bytes => Ok(row),
+        (State::Lost, _) if is_salvaged(row) => Err((GapCause::Damaged, true)),
         // An object without bytes may be one that is being written; for good, it is one that never came.
         (State::Lost, _) if row.defect.is_some() && row.size_bytes == 0 => Err((GapCause::Missing, true)),
         (State::Lost, _) if row.defect.is_some() => Err((GapCause::Damaged, false)),
         (State::Lost, _) => Err((GapCause::Lost, false)),
     }
+}
+
+/// A damaged object of another uploader, of which something is whole: it has a place on the time axis all the same.
+fn is_salvaged(row: &Row) -> bool {
+    row.index > 0 && row.defect.is_some() && row.span.is_some()
 }

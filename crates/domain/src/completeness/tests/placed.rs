@@ -1,7 +1,7 @@
 //! Tables of where segments lie: copies, swapped objects, clocks that begin anew, pauses, overlaps, damaged ends.
 
-use super::tests::whole;
-use super::*;
+use super::whole;
+use crate::completeness::*;
 use crate::id::Sha256;
 use crate::segment::Span;
 use expect_test::{Expect, expect};
@@ -61,7 +61,7 @@ pub(super) fn seen(made: Vec<Made>, hashed: bool) -> Seen {
     for track in Track::ALL {
         let last_index = made.iter().filter(|made| made.track == track).map(|made| made.index).max().unwrap_or(0);
         seen.declared.as_mut().unwrap().tracks.insert(track, Last { last_index });
-        seen.rows.push(super::tests::row(track, 0, 0, 0));
+        seen.rows.push(super::row(track, 0, 0, 0));
     }
     for made in made {
         let shape = made.shape();
@@ -438,7 +438,7 @@ fn damage(seen: &mut Seen, track: Track, index: u32, samples: u32) {
     let lost = u64::from(shape.samples - samples) * frame;
     (shape.samples, shape.end) = (samples, shape.end - lost);
     shape.presented_to -= lost as i64;
-    super::tests::find(seen, track, index).defect = Some("the box mdat at byte 900 is cut off".to_owned());
+    super::find(seen, track, index).defect = Some("the box mdat at byte 900 is cut off".to_owned());
 }
 
 #[test]

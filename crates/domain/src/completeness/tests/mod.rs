@@ -1,5 +1,9 @@
 //! Tables and properties of the verdict.
 
+mod foreign;
+mod modelled;
+mod placed;
+
 use super::*;
 use crate::id::Sha256;
 use crate::segment::Span;

@@ -1,7 +1,7 @@
 //! Tables of the verdict on recordings that another uploader writes.
 
-use super::tests::{at, find, lose, row, whole, words};
-use super::*;
+use super::{at, find, lose, row, whole, words};
+use crate::completeness::*;
 use crate::manifest::{Claim, Entry, Manifest};
 use crate::mux::GapCause;
 

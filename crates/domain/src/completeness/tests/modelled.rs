@@ -1,8 +1,8 @@
 //! Properties of where segments lie, over random facts, held to models that know nothing of how it is decided.
 
+use super::find;
 use super::placed::{Made, seen, tell};
-use super::tests::find;
-use super::*;
+use crate::completeness::*;
 use crate::mux::GapCause;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
