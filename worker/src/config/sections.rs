@@ -232,6 +232,8 @@ pub enum Engine {
 pub struct Mux {
     /// Which engine.
     pub engine: Engine,
+    /// Whether codecs that MP4 has no place for are encoded again.
+    pub transcode: bool,
     /// Smallest part of a result written to the store at once.
     pub part_size: ByteSize,
     /// Segments fetched ahead of the one that is written.
@@ -246,6 +248,7 @@ impl Default for Mux {
     fn default() -> Self {
         Self {
             engine: Engine::Auto,
+            transcode: false,
             part_size: ByteSize::mib(8),
             read_ahead: 4,
             hash: true,

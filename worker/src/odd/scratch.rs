@@ -30,6 +30,11 @@ impl Scratch {
         self.folder.path()
     }
 
+    /// Whether libavformat gave this piece.
+    pub fn has(&self, track: Track, name: Name) -> bool {
+        self.kept.contains(&(track, name))
+    }
+
     /// Lets `name` in it be what lies at `target`.
     ///
     /// # Errors

@@ -6,8 +6,9 @@
 mod check;
 pub mod decode;
 mod facts;
+pub mod odd;
 mod source;
 
 pub use check::{Checked, Expected, Unsound, check, search_of};
 pub use facts::{SCHEMA, Story, Told, describe, told};
-pub use source::{Sink, Source, lay_out};
+pub use source::{Sink, Source, Tags, lay_out};

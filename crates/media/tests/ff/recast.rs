@@ -154,7 +154,6 @@ fn files_of_other_containers_keep_every_packet_and_every_time() {
         for kind in ["v", "a"] {
             assert!(packets(&file, kind) == packets(&result, kind), "{words}: packets of {kind} differ");
         }
-        eprintln!("{words}");
         assert_faithful(&file, &result, &["v", "a"], rounding_us);
     }
 }

@@ -4,6 +4,7 @@
 //! Safe to repeat: yes. The same plan gives the same bytes under a key of its own version, and publishing is a
 //! compare-and-set on state and plan version in the transaction that ends the job.
 
+mod odd;
 mod publish;
 mod write;
 
@@ -12,11 +13,11 @@ use crate::config::Engine;
 use crate::context::Context;
 use crate::db::plans::{Frozen, Unreadable};
 use crate::db::recordings::{self, Advanced, From};
-use crate::db::{self, plans};
+use crate::db::{self, plans, segments};
 use crate::result::decode::Deaths;
 use crate::result::{self, Checked, Expected, Source, Story};
 use domain::corrupt::{self, Rules};
-use domain::id::Sha256;
+use domain::id::{RecordingId, Sha256};
 use domain::job::Mux;
 use domain::key::Keys;
 use domain::mux::{Gap, Plan};
@@ -34,6 +35,9 @@ impl Job for Mux {
             return Ok(ended);
         }
         let frozen = planned(cx, self).await?;
+        if cx.config.mux.engine == Engine::Libavformat {
+            return Box::pin(odd::make(cx, ctx, self, &frozen)).await;
+        }
         let layout = result::lay_out(cx, &frozen.plan).await?;
         let keys = Keys::new(&frozen.plan.owner, &frozen.plan.recording);
         let key = keys.result(self.version);
@@ -97,18 +101,25 @@ impl Making<'_> {
     /// when nobody wants the result any more.
     async fn anew(&self) -> Result<Result<(Checked, Option<Sha256>), Outcome>, JobError> {
         let Making { cx, ctx, job, frozen, layout, keys, key } = *self;
-        let source = self.source();
+        let source = self.source().tagged(segments::etags(&cx.db, &job.recording).await?);
         let report = match write(cx, ctx, job, layout, &source, key).await? {
             Ok(report) => report,
             Err(ended) => return Ok(Err(ended)),
         };
         let checked = self.check().await?;
         let laid = Some((layout, report.payload.as_slice()));
-        let story = Story { frozen, checked: &checked, key, sha256: report.sha256, engine: "index", laid };
-        let facts = result::describe(&story);
-        cx.store.put(&keys.result_json(job.version), facts.into()).await?;
+        let declared_ms = declared_ms(cx, &job.recording).await?;
+        let (sha256, engine) = (report.sha256, "index");
+        let story = Story { frozen, checked: &checked, key, sha256, declared_ms, engine, laid };
+        cx.store.put(&keys.result_json(job.version), result::describe(&story).into()).await?;
         Ok(Ok((checked, report.sha256)))
     }
+}
+
+/// How long the recorder said that it recorded.
+async fn declared_ms(cx: &Context, id: &RecordingId) -> Result<Option<u64>, JobError> {
+    let recording = recordings::get(&cx.db, id).await?;
+    Ok(recording.and_then(|recording| recording.declared).map(|declared| declared.duration_ms))
 }
 
 /// The gaps of the result: what its plan lacks, and what cannot be decoded. Too much of that is a failure by the same
@@ -154,9 +165,6 @@ async fn begin(cx: &Context, job: &Mux) -> Result<Result<(), Outcome>, JobError>
 
 async fn planned(cx: &Context, job: &Mux) -> Result<Frozen, JobError> {
     let refuse = |fault, class, why: String| Err(JobError::new(fault, class, why).context("read plan"));
-    if cx.config.mux.engine == Engine::Libavformat {
-        return refuse(Fault::Permanent, "engine", "this build makes results index-first only".to_owned());
-    }
     match plans::get(&cx.db, &job.recording, job.version).await? {
         Some(Ok(frozen)) => Ok(frozen),
         // During a rolling update a worker of the other build may be there already.

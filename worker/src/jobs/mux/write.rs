@@ -1,20 +1,17 @@
 //! Streams a result into the store, tells how far it is, and lets it appear only while it is still wanted.
 
 use crate::context::Context;
-use crate::db::{recordings, segments};
+use crate::db::recordings;
 use crate::jobs::obsolete;
-use crate::result::{Sink, Source};
+use crate::result::Sink;
 use domain::job::Mux;
 use domain::recording::State;
-use domain::retry::Fault;
+use domain::retry::{Classify, Fault};
 use media::layout::Layout;
-use media::mux::{Guard, Hashing, MuxReport, Options};
+use media::mux::{Guard, Hashing, MuxReport, Options, SegmentReader};
 use queue::{JobCtx, JobError, Outcome, Progress};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// Most parts of one object that a server takes, less some room.
-const PARTS_MAX: u64 = 9_000;
 
 /// How far ahead of the writer each segment of the setting `mux.read_ahead` counts: a segment of two seconds at 8 Mbit/s.
 const READ_AHEAD_BYTES: u64 = 2 << 20;
@@ -24,31 +21,31 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Writes the result in one pass. Before the object appears, the attempt makes sure that it is still wanted and still the
 /// one that works on it; the inner error is how it ends when it is not.
-pub(super) async fn write(
+pub(super) async fn write<R>(
     cx: &Context,
     ctx: &JobCtx,
     job: &Mux,
     layout: &Layout,
-    source: &Source,
+    source: &R,
     key: &str,
-) -> Result<Result<MuxReport, Outcome>, JobError> {
+) -> Result<Result<MuxReport, Outcome>, JobError>
+where
+    R: SegmentReader<Error: Classify>,
+{
     let settings = &cx.config.mux;
     let hashing = if settings.hash { Hashing::Sha256 } else { Hashing::Off };
     let guard = if settings.hash { Guard::Digest } else { Guard::Samples };
-    let source = source.clone().tagged(segments::etags(&cx.db, &job.recording).await?);
     let read_ahead_bytes = u64::from(settings.read_ahead) * READ_AHEAD_BYTES;
     let total_bytes = layout.size_bytes();
-    let part_bytes = settings.part_size.0.max(total_bytes.div_ceil(PARTS_MAX));
-    let part_bytes = usize::try_from(part_bytes).unwrap_or(usize::MAX);
-    let mut sink = Sink::begin(&cx.store, key, part_bytes).await?;
+    let mut sink = Sink::begin(&cx.store, key, settings.part_size.0, total_bytes).await?;
     let done_bytes = AtomicU64::new(0);
     let note = |progress: media::mux::Progress| done_bytes.store(progress.done_bytes, Ordering::Relaxed);
     let options = Options { read_ahead_bytes, hashing, guard };
     let written = tokio::select! {
-        written = media::mux::write(layout, &source, &mut sink, &options, note) => written,
+        written = media::mux::write(layout, source, &mut sink, &options, note) => written,
         () = tell(ctx, &done_bytes, total_bytes) => unreachable!("progress is told until the result is written"),
     };
-    let report = written.map_err(|error| once_more(ctx, error))?;
+    let report = written.map_err(|error| once_more::<R>(ctx, error))?;
     let wanted = recordings::get(&cx.db, &job.recording).await?;
     let wanted = wanted.is_some_and(|now| now.state == State::Finalizing && now.plan_version == job.version);
     if !wanted {
@@ -63,7 +60,10 @@ pub(super) async fn write(
 
 /// A segment that changed under the mux may have been caught between two writes of the same bytes: once, it is looked at
 /// again.
-fn once_more(ctx: &JobCtx, error: media::mux::ErrorOf<Source, Sink>) -> JobError {
+fn once_more<R>(ctx: &JobCtx, error: media::mux::ErrorOf<R, Sink>) -> JobError
+where
+    R: SegmentReader<Error: Classify>,
+{
     match error {
         media::mux::Error::SourceChanged { .. } if ctx.attempt() == 1 => {
             JobError::new(Fault::Transient, "source-changed", error)
