@@ -1,9 +1,11 @@
 //! Recordings that another uploader writes straight into the bucket: shown while they go on, and finalized.
 
 mod claims;
+mod corrupt;
 mod cost;
 mod damage;
 mod ends;
+mod placed;
 mod uploader;
 
 use crate::support::{PATIENCE, S3Server, packets, wait};
