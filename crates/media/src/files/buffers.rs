@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most bytes that are kept unused: as much as is read ahead, so that what the writer gives back is what is read next.
-const KEPT_BYTES_MAX: usize = 8 << 20;
+const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// Buffers that nobody uses.
 #[derive(Debug, Default)]

@@ -24,6 +24,9 @@ use domain::recording::Policy;
 use std::path::{Path, PathBuf};
 use verdict::Verdict;
 
+/// Segments are read ahead of the writer by so much: a few seconds of picture. A disk has less latency to hide than a store.
+const READ_AHEAD_BYTES: u64 = 4 << 20;
+
 /// What to do with a folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -146,7 +149,7 @@ async fn write(
 ) -> Result<(AsideFile, MuxReport), Failure> {
     let segments = FolderSegments::new(folder);
     let mut file = AsideFile::create(out).await.map_err(|error| Failure::io("create result", &error))?;
-    let how = mux::Options { hashing: options.hashing, ..mux::Options::default() };
+    let how = mux::Options { hashing: options.hashing, read_ahead_bytes: READ_AHEAD_BYTES, ..mux::Options::default() };
     let written = mux::write(layout, &segments, &mut file, &how, progress).await;
     let written = written.map_err(|error| match &error {
         mux::Error::SourceChanged { .. } => Failure::new("source-changed", &error),
