@@ -16,8 +16,13 @@ pub const LAYOUT_VERSION: u32 = 2;
 /// same bytes as ever.
 pub const LAYOUT_VERSIONS: std::ops::RangeInclusive<u32> = 1..=LAYOUT_VERSION;
 
+/// Layout version of a plan whose objects libavformat has to take apart, because their index cannot be told: what is inside
+/// the segments is known when the result is made, and its bytes are no function of the plan. Far from any other, so that
+/// builds that know of no such plans refuse it like one of the future.
+pub const LAYOUT_ODD: u32 = 1_000_000;
+
 /// A stretch without samples up to this long is rounding, priming or a late frame (milliseconds): the sample before it
-/// lasts until the next one, nothing is filled in and nothing is told. What is longer is in the plan.
+/// lasts until the next one, and nothing is told. What is longer is in the plan.
 pub const STRETCH_MS: u64 = 100;
 
 /// What is muxed, frozen and numbered.
@@ -65,7 +70,7 @@ pub enum Fill {
     /// The sample before it lasts until the next one: a picture stands still, a sound pauses.
     #[default]
     Hold,
-    /// Stretches longer than [`STRETCH_MS`] have silent frames of the track's own codec, as many as fit; the rest is held.
+    /// Silent frames of the track's own codec, wherever at least one of them fits; the rest is held.
     Silence,
 }
 

@@ -109,10 +109,23 @@ impl OddLaid {
         let ends = self.layout.times().map(|times| times.start_ms() + times.duration_ms());
         let gap =
             |&(track, index)| Gap { track, from_ms: 0, to_ms: 0, segments: vec![index], cause: GapCause::Damaged };
+        for gap in plan.gaps.iter_mut().filter(|gap| gap.to_ms == 0) {
+            if let Some((from_ms, to_ms)) = self.place_of(gap) {
+                (gap.from_ms, gap.to_ms) = (from_ms, to_ms);
+            }
+        }
         plan.gaps.extend(self.silent.iter().map(gap));
         plan.gaps.extend(odd::gaps(&self.tracks, ends.max().unwrap_or(0)));
         plan.repairs.extend(odd::repairs(&self.tracks));
         plan
+    }
+
+    /// When a gap is whose plan knew the segments only: the jump of the time stamps behind it.
+    fn place_of(&self, gap: &Gap) -> Option<(u64, u64)> {
+        let n = (0..self.layout.times().len()).find(|&n| self.layout.init(n).track == gap.track)?;
+        let last = *gap.segments.last()?;
+        let jump = self.layout.times().nth(n)?.jumps.iter().find(|jump| jump.segment > last)?;
+        Some((jump.from_ms, jump.to_ms))
     }
 }
 

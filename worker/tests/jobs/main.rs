@@ -18,6 +18,7 @@ mod control;
 mod database;
 mod manifest_check;
 mod mux;
+mod odd;
 mod preview;
 mod rescan;
 mod sweep;

@@ -7,6 +7,7 @@
 
 mod axis;
 mod gaps;
+mod odd;
 mod pauses;
 mod place;
 mod repairs;
@@ -29,6 +30,7 @@ use thiserror::Error;
 use view::{TrackView, view};
 
 pub use gaps::describe;
+pub use odd::check_odd;
 
 /// What the recorder says it made: the body of the end call, and the column `declared`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

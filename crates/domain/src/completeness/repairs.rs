@@ -18,7 +18,7 @@ pub(super) fn find(seen: &Seen, lanes: &[Lane], strips: &[Strip<'_>], axis: &Axi
 }
 
 fn of_lane(seen: &Seen, lane: &Lane, spots: &[Spot], axis: &Axis, longest_s: u64) -> Vec<Repair> {
-    let track = lane.track;
+    let (track, silent) = (lane.track, silent_frame(seen, lane, spots));
     let mut repairs = Vec::new();
     let mut tell = |segment: u32, kind: RepairKind, what: String| repairs.push(Repair { track, segment, kind, what });
     for (&copy, original) in &lane.copies {
@@ -47,7 +47,7 @@ fn of_lane(seen: &Seen, lane: &Lane, spots: &[Spot], axis: &Axis, longest_s: u64
         }
         let Some(behind) = behind else { continue };
         if let Some((kind, what)) =
-            stretch(seen, track, &spots[position..=position + 1], piece.shape().timescale, behind.index())
+            stretch(track, &lane.pieces[position..=position + 1], &spots[position..=position + 1], silent)
         {
             tell(piece.index(), kind, what);
         }
@@ -59,22 +59,39 @@ fn of_lane(seen: &Seen, lane: &Lane, spots: &[Spot], axis: &Axis, longest_s: u64
     repairs
 }
 
-/// What stands in a stretch without samples. What is too short to be told of is stretched without a word.
-fn stretch(seen: &Seen, track: Track, pair: &[Spot], timescale: u32, behind: u32) -> Option<(RepairKind, String)> {
-    let [left, right] = pair else { return None };
+/// The length of a silent frame, if sound is filled with such: when a stretch that is told of holds one.
+fn silent_frame(seen: &Seen, lane: &Lane, spots: &[Spot]) -> Option<u32> {
+    let frame = seen.silent_frame.filter(|_| lane.track == Track::Audio)?;
+    let holds = |(pieces, spots): (&[Piece], &[Spot])| {
+        is_told(spots) && spots[1].from_ms - spots[0].to_ms > STRETCH_MS && free(pieces) >= i128::from(frame)
+    };
+    lane.pieces.windows(2).zip(spots.windows(2)).any(holds).then_some(frame)
+}
+
+/// Units between two segments in which nothing is decoded.
+fn free(pair: &[Piece]) -> i128 {
+    let at = |piece: &Piece, units: u64| i128::from(units) + i128::from(piece.present.segment.shift);
+    let [before, behind] = pair else { return 0 };
+    at(behind, behind.shape().start) - at(before, before.shape().end)
+}
+
+/// A stretch between two segments that is not stretched without a word.
+fn is_told(pair: &[Spot]) -> bool {
+    let [left, right] = pair else { return false };
     let ms = right.from_ms.saturating_sub(left.to_ms);
-    if ms == 0 || (ms <= STRETCH_MS && !left.salvaged && right.slot - left.slot == 1) {
-        return None;
+    ms > STRETCH_MS || (ms > 0 && (left.salvaged || right.slot - left.slot > 1))
+}
+
+/// What stands in a stretch without samples. Where silence fills a track, it does so from one frame on.
+fn stretch(track: Track, pieces: &[Piece], spots: &[Spot], silent: Option<u32>) -> Option<(RepairKind, String)> {
+    let [left, right] = spots else { return None };
+    let (for_s, behind) = (seconds(right.from_ms.saturating_sub(left.to_ms)), right.index);
+    if silent.is_some_and(|frame| free(pieces) >= i128::from(frame)) {
+        return Some((RepairKind::Silence, format!("silence of {for_s} s behind it, until segment {behind}")));
     }
-    let for_s = seconds(ms);
-    let fits = |&frame: &u32| ms > STRETCH_MS && to_ms(u64::from(frame), timescale) < ms;
-    Some(match track {
-        Track::Audio if seen.silent_frame.as_ref().is_some_and(fits) => {
-            (RepairKind::Silence, format!("silence of {for_s} s behind it, until segment {behind}"))
-        }
-        Track::Audio => (RepairKind::Hold, format!("its last sound stands for {for_s} s, until segment {behind}")),
-        Track::Video => (RepairKind::Hold, format!("its last picture stands for {for_s} s, until segment {behind}")),
-    })
+    let what = if track == Track::Audio { "sound" } else { "picture" };
+    let hold = || (RepairKind::Hold, format!("its last {what} stands for {for_s} s, until segment {behind}"));
+    is_told(spots).then(hold)
 }
 
 /// By how much the last sample of a segment is shortened, when that is a whole sample or more.

@@ -5,6 +5,7 @@
 //! Safe to repeat: yes. Freezing is a compare-and-set under the recording's lock, the mux job is unique per plan version,
 //! and every change of state has one winner.
 
+mod odd;
 mod samples;
 
 use super::{Job, end_in, obsolete, unless_locked};
@@ -53,6 +54,11 @@ impl Job for ManifestCheck {
             // Only now does it matter what is inside: a check that waits looks again every half minute.
             samples::observe(cx, &recording, &mut seen).await?;
             verdict = completeness::check(&seen);
+        }
+        if let Completeness::Broken(Broken::DamagedInit { .. }) = &verdict
+            && let Some(odd) = odd::judge(cx, &recording, &seen).await?
+        {
+            verdict = odd;
         }
         match verdict {
             Completeness::Complete(plan) | Completeness::Incomplete(plan) => freeze(cx, ctx, &recording, &plan).await,

@@ -20,7 +20,7 @@ use domain::corrupt::{self, Rules};
 use domain::id::{RecordingId, Sha256};
 use domain::job::Mux;
 use domain::key::Keys;
-use domain::mux::{Gap, Plan};
+use domain::mux::{Gap, LAYOUT_ODD, Plan};
 use domain::recording::{Cause, State};
 use domain::retry::Fault;
 use media::layout::Layout;
@@ -35,7 +35,12 @@ impl Job for Mux {
             return Ok(ended);
         }
         let frozen = planned(cx, self).await?;
-        if cx.config.mux.engine == Engine::Libavformat {
+        let is_odd = frozen.plan.layout_version == LAYOUT_ODD;
+        if is_odd && cx.config.mux.engine == Engine::Index {
+            let why = "only libavformat can read this recording, and mux.engine is index";
+            return Err(JobError::new(Fault::Permanent, "engine", why));
+        }
+        if is_odd || cx.config.mux.engine == Engine::Libavformat {
             return Box::pin(odd::make(cx, ctx, self, &frozen)).await;
         }
         let layout = result::lay_out(cx, &frozen.plan).await?;

@@ -72,7 +72,13 @@ fn some_made(track: Track) -> impl Strategy<Value = Vec<Made>> {
         let made = |(nth, (at, length, bytes, lost)): (usize, (u64, u64, u64, bool))| {
             let samples = (length * grid(track) / frame) as u32;
             let index = nth as u32 + 1;
-            (!lost || index % 3 > 0).then_some(Made { track, index, start: at * grid(track), samples, bytes })
+            (!lost || !index.is_multiple_of(3)).then_some(Made {
+                track,
+                index,
+                start: at * grid(track),
+                samples,
+                bytes,
+            })
         };
         all.into_iter().enumerate().filter_map(made).collect()
     })

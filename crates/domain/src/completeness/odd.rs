@@ -1,0 +1,77 @@
+//! The verdict on a recording that libavformat has to take apart: nobody knows what is inside its segments, so they are
+//! counted and not placed.
+
+use super::view::view;
+use super::{Awaited, Broken, Completeness, Seen, describe};
+use crate::mux::{Fill, Gap, GapCause, LAYOUT_ODD, Plan, PlanObject, PlanSegment, PlanTrack};
+use crate::recording::Policy;
+use crate::segment::Track;
+use chrono::TimeDelta;
+use std::collections::BTreeMap;
+
+/// Decides whether the recording can be muxed, by its objects alone. `inits` are the initialization sections that were read.
+pub fn check_odd(seen: &Seen, inits: &BTreeMap<Track, PlanObject>) -> Completeness {
+    let (mut tracks, mut gaps, mut share) = (Vec::new(), Vec::new(), 0.0_f64);
+    for track in Track::ALL {
+        let objects: BTreeMap<u32, u64> = seen
+            .objects
+            .iter()
+            .filter(|object| object.track == track && object.index > 0 && object.size_bytes > 0)
+            .map(|object| (object.index, object.size_bytes))
+            .collect();
+        let Some(view) = view(seen, track) else { continue };
+        if objects.is_empty() {
+            continue;
+        }
+        let Some(&init) = inits.get(&track) else { return Completeness::Broken(Broken::MissingInit { track }) };
+        let missing: Vec<u32> = view.absent.keys().copied().filter(|index| !objects.contains_key(index)).collect();
+        share = share.max(missing.len() as f64 / (missing.len() + objects.len()) as f64);
+        if !missing.is_empty() {
+            gaps.push(Gap { track, from_ms: 0, to_ms: 0, segments: missing, cause: GapCause::Missing });
+        }
+        let segment = |(index, size_bytes)| PlanSegment { index, size_bytes, sha256: None, shift: 0, salvaged: false };
+        let segments = objects.into_iter().map(segment).collect();
+        tracks.push(PlanTrack { track, init, segments, fill: Fill::Hold });
+    }
+    if tracks.is_empty() {
+        return Completeness::Broken(Broken::NothingUploaded);
+    }
+    if let Some(verdict) = weigh(seen, &gaps, share) {
+        return verdict;
+    }
+    let complete = gaps.is_empty();
+    let plan = Plan {
+        layout_version: LAYOUT_ODD,
+        owner: seen.owner.clone(),
+        recording: seen.recording.clone(),
+        version: seen.version,
+        tracks,
+        gaps,
+        repairs: Vec::new(),
+        tail_confirmed: seen.declared.is_some(),
+    };
+    if complete { Completeness::Complete(plan) } else { Completeness::Incomplete(plan) }
+}
+
+/// Whether holes are waited for, or too many; `None`: the recording finishes with them.
+fn weigh(seen: &Seen, gaps: &[Gap], share: f64) -> Option<Completeness> {
+    if gaps.is_empty() || seen.accept_gaps {
+        return None;
+    }
+    let wait = TimeDelta::from_std(seen.limits.missing_deadline).unwrap_or(TimeDelta::MAX);
+    let until = seen.signalled_at.checked_add_signed(wait).filter(|until| seen.now < *until);
+    if until.is_some() {
+        return Some(Completeness::Waiting { on: Awaited::Missing, until });
+    }
+    let gaps = describe(gaps);
+    if seen.policy == Policy::Fail {
+        return Some(Completeness::Broken(Broken::GapsUnderPolicyFail { gaps }));
+    }
+    let percent = |share: f64| (share * 100.0).round() as u32;
+    let (percent, limit_percent) = (percent(share), percent(seen.limits.max_gap_ratio));
+    (share > seen.limits.max_gap_ratio).then_some(Completeness::Broken(Broken::TooManyGaps {
+        percent,
+        limit_percent,
+        gaps,
+    }))
+}
