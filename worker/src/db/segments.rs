@@ -402,13 +402,14 @@ pub(super) fn big(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// Entity tags of stored media segments, by track and index, where the store has given any.
+/// Entity tags of media segments that are in the store, damaged ones with them, by track and index, where the store has
+/// given any.
 ///
 /// # Errors
 /// The database's.
 pub async fn etags(db: &impl ConnectionTrait, id: &RecordingId) -> Result<HashMap<(Track, u32), String>, Error> {
     let sql = "SELECT track, index::int8, etag FROM spool.segment \
-        WHERE recording_id = $1 AND index > 0 AND state = 'stored' AND etag IS NOT NULL LIMIT $2";
+        WHERE recording_id = $1 AND index > 0 AND (state = 'stored' OR defect IS NOT NULL) AND etag IS NOT NULL LIMIT $2";
     let limit = 2 * i64::from(domain::segment::INDEX_MAX);
     let rows = all(db, sql, [id.as_str().into(), limit.into()]).await;
     let read =

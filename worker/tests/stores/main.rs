@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod mux;
 mod objects;
 mod objects_check;
 mod objects_faults;

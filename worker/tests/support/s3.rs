@@ -39,6 +39,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// `DeleteObjects`, `CopyObject`, `CreateMultipartUpload`, `UploadPart` and so on.
 type Counts = Arc<Mutex<BTreeMap<&'static str, u64>>>;
 
+/// Length of each part that was sent, in the order of arrival.
+type Parts = Arc<Mutex<Vec<u64>>>;
+
 /// The server. Gone with the value; its port and folder stay the same over [`S3Server::stop`] and
 /// [`S3Server::start_again`].
 #[derive(Debug)]
@@ -46,6 +49,7 @@ pub struct S3Server {
     folder: TempDir,
     address: SocketAddr,
     counts: Counts,
+    parts: Parts,
     /// `None` while it is stopped.
     running: Option<Accepting>,
     /// `None` only while it is dropped.
@@ -65,7 +69,8 @@ impl S3Server {
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut server = S3Server { folder, address, counts: Counts::default(), running: None, runtime: Some(runtime) };
+        let (counts, parts) = (Counts::default(), Parts::default());
+        let mut server = S3Server { folder, address, counts, parts, running: None, runtime: Some(runtime) };
         server.start_again().await;
         server
     }
@@ -79,7 +84,7 @@ impl S3Server {
         let listener = listener.unwrap_or_else(|error| panic!("bind {}: {error}", self.address));
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
-        let service = service(self.folder.path(), self.counts.clone());
+        let service = service(self.folder.path(), self.counts.clone(), self.parts.clone());
         let (stop, stopped) = oneshot::channel();
         let ended = runtime.spawn(async move {
             accept(TcpListener::from_std(listener).unwrap(), service, stopped).await;
@@ -142,6 +147,12 @@ impl S3Server {
     /// Counts from zero.
     pub fn forget_counts(&self) {
         self.counts.lock().unwrap().clear();
+        self.parts.lock().unwrap().clear();
+    }
+
+    /// Lengths of the parts that were sent since the last [`S3Server::forget_counts`], in the order of arrival.
+    pub fn part_sizes(&self) -> Vec<u64> {
+        self.parts.lock().unwrap().clone()
     }
 
     /// Where the bucket's objects lie as files: for a look past the client, and for damage on purpose.
@@ -166,9 +177,9 @@ impl Drop for S3Server {
     }
 }
 
-fn service(folder: &Path, counts: Counts) -> S3Service {
-    let mut builder =
-        S3ServiceBuilder::new(Served { files: FileSystem::new(folder).unwrap(), folder: folder.to_owned(), counts });
+fn service(folder: &Path, counts: Counts, parts: Parts) -> S3Service {
+    let files = FileSystem::new(folder).unwrap();
+    let mut builder = S3ServiceBuilder::new(Served { files, folder: folder.to_owned(), counts, parts });
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
     builder.set_host(Hosts);
     builder.build()
@@ -236,6 +247,7 @@ struct Served {
     files: FileSystem,
     folder: PathBuf,
     counts: Counts,
+    parts: Parts,
 }
 
 impl Served {
@@ -283,6 +295,14 @@ macro_rules! hand_on {
                 put
             }
 
+            async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+                self.count("UploadPart");
+                self.refuse_unknown(&req.input.bucket)?;
+                let size_bytes = req.input.content_length.and_then(|length| u64::try_from(length).ok());
+                self.parts.lock().unwrap().push(size_bytes.unwrap_or_default());
+                self.files.upload_part(req).await
+            }
+
             async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
                 self.count("CopyObject");
                 self.refuse_unknown(&req.input.bucket)?;
@@ -298,7 +318,6 @@ hand_on! {
     delete_object: DeleteObjectInput -> DeleteObjectOutput, "DeleteObject";
     delete_objects: DeleteObjectsInput -> DeleteObjectsOutput, "DeleteObjects";
     create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput, "CreateMultipartUpload";
-    upload_part: UploadPartInput -> UploadPartOutput, "UploadPart";
     upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput, "UploadPartCopy";
     list_parts: ListPartsInput -> ListPartsOutput, "ListParts";
     complete_multipart_upload: CompleteMultipartUploadInput -> CompleteMultipartUploadOutput, "CompleteMultipartUpload";
