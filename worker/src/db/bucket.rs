@@ -148,6 +148,8 @@ pub struct Object {
     pub size_bytes: u64,
     /// Entity tag or what stands for it.
     pub stamp: String,
+    /// Entity tag that it had when it was read, where the store has tags.
+    pub etag: Option<String>,
     /// What was found in it.
     pub found: Found,
 }
@@ -168,11 +170,14 @@ pub enum Found {
         class: &'static str,
         /// The defect in words.
         defect: String,
+        /// What of it is whole: samples before a cut, or behind a damaged head.
+        salvaged: Option<Content>,
     },
 }
 
-/// Writes the row of an object that is in the bucket: stored, or lost because it is damaged. A row that is not lost stays
-/// as it is, since the bytes of a stored segment never change. False when nothing was written.
+/// Writes the row of an object that is in the bucket: stored, or lost because it is damaged. A lost one of which something
+/// is whole has a sample index of that, which the mux takes and no player. A row that is not lost stays as it is, since
+/// the bytes of a stored segment never change. False when nothing was written.
 ///
 /// # Errors
 /// The database's.
@@ -189,8 +194,12 @@ pub async fn take(tx: &DatabaseTransaction, id: &RecordingId, object: &Object) -
         WHERE s.state = 'lost'";
     let (state, sha256, content, damage) = match &object.found {
         Found::Good { content, sha256 } => (State::Stored, *sha256, Some(content), None),
-        Found::Damaged { class, defect } => (State::Lost, None, None, Some((*class, defect.clone()))),
+        Found::Damaged { class, defect, salvaged } => {
+            (State::Lost, None, salvaged.as_ref(), Some((*class, defect.clone())))
+        }
     };
+    // A damaged object is read again when a listing shows that it is another one, so its row keeps what the listing said.
+    let etag = object.etag.as_ref().filter(|_| damage.is_none()).unwrap_or(&object.stamp);
     let (codec, timescale, media) = match content {
         Some(Content::Init { facts, .. }) => {
             (Some(serde_json::to_value(facts).expect("codec facts are JSON")), Some(facts.timescale), None)
@@ -207,7 +216,7 @@ pub async fn take(tx: &DatabaseTransaction, id: &RecordingId, object: &Object) -
         state.as_str().into(),
         big(object.size_bytes).into(),
         sha256.map(|digest| digest.0.to_vec()).into(),
-        object.stamp.clone().into(),
+        etag.clone().into(),
         codec.into(),
         timescale.map(i64::from).into(),
         media.as_ref().map(|(index, ..)| index.clone()).into(),

@@ -6,6 +6,9 @@ use domain::job::{Kind, Queue};
 use domain::mux::GapCause;
 use domain::recording::State;
 use domain::segment::{Name, Track};
+use media::init::Init;
+use media::salvage;
+use media::walk::{self, Limits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_objects_are_told_of_once_and_become_gaps() {
@@ -22,24 +25,48 @@ async fn damaged_objects_are_told_of_once_and_become_gaps() {
     let size = u32::from_be_bytes(longer[at..at + 4].try_into().unwrap()) + 5;
     longer[at..at + 4].copy_from_slice(&size.to_be_bytes());
     uploader.put_bytes(Track::Video, Name::Media(5), &longer).await;
-    uploader.put_all(|track, index| track == Track::Audio || ![2, 3, 4, 5].contains(&index)).await;
+    let cut = &video[5][..video[5].len() * 2 / 3];
+    uploader.put_bytes(Track::Video, Name::Media(6), cut).await;
+    uploader.put_all(|track, index| track == Track::Audio || ![2, 3, 4, 5, 6].contains(&index)).await;
     wait::until("all were read", PATIENCE, async || {
-        (uploader.events("segment.damaged").await.len() >= 4).then_some(())
+        (uploader.events("segment.damaged").await.len() >= 5).then_some(())
     })
     .await;
     uploader.until_looked(5).await;
+    assert!(!world.listing(&uploader.id).await.contains(&"video 3 media".to_owned()), "no player can use it");
     let told: Vec<_> = uploader.events("segment.damaged").await;
     let told: Vec<_> =
         told.iter().map(|body| (body["index"].as_u64().unwrap(), body["cause"].as_str().unwrap())).collect();
-    assert_eq!(told, [(2, "bad-box"), (3, "truncated-box"), (4, "zero-byte"), (5, "mdat-coverage")]);
-    // An uploader that starts again mends one of them.
+    let expected = [(2, "bad-box"), (3, "truncated-box"), (4, "zero-byte"), (5, "mdat-coverage"), (6, "truncated-box")];
+    assert_eq!(told, expected);
+    // An uploader that starts again mends two of them.
     uploader.put(Track::Video, 3).await;
-    uploader.upload_without(|track, index| track == Track::Video && [2, 4, 5].contains(&index)).await;
+    uploader.upload_without(|track, index| track == Track::Video && [2, 4, 6].contains(&index)).await;
     let ready = world.until_state(&uploader.id, State::Ready).await;
     let gaps: Vec<_> = ready.gaps.iter().map(|gap| (gap.track, gap.segments.clone(), gap.cause)).collect();
-    let damaged = |segments: Vec<u32>| (Track::Video, segments, GapCause::Damaged);
-    assert_eq!(gaps, [damaged(vec![2]), damaged(vec![4, 5])]);
+    let gap = |segment, cause| (Track::Video, vec![segment], cause);
+    let expected =
+        [gap(2, GapCause::Damaged), gap(4, GapCause::Missing), gap(5, GapCause::Damaged), gap(6, GapCause::Truncated)];
+    assert_eq!(gaps, expected);
+    assert_kept(&uploader, &[1, 3, 5], cut).await;
     worker.stop().await;
+}
+
+/// The result has the pictures of whole segments, and of the last one those before the cut.
+async fn assert_kept(uploader: &Uploader<'_>, whole: &[usize], cut: &[u8]) {
+    let (init, segments) = &set().tracks[&Track::Video];
+    let init = Init::parse(Track::Video, init).unwrap();
+    let defect = walk::media(&init, cut, Limits::NONE).unwrap_err();
+    let saved = salvage::media(&init, cut, &defect).unwrap().summary.samples as usize;
+    assert!((5..60).contains(&saved), "{saved}");
+    let folder = tempfile::tempdir().unwrap();
+    let sent = folder.path().join("sent");
+    set().write_to(&sent);
+    let sent = packets::hashes_of_segments(&sent, "video");
+    let per_segment = sent.len() / segments.len();
+    let kept = whole.iter().flat_map(|&n| &sent[(n - 1) * per_segment..n * per_segment]);
+    let expected: Vec<_> = kept.chain(&sent[5 * per_segment..5 * per_segment + saved]).cloned().collect();
+    assert_eq!(packets::hashes(&uploader.result(&folder).await, "v"), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,17 +6,20 @@ use crate::accept::{Refusal, content_of};
 use crate::context::Context;
 use crate::db::bucket::{Found as Inside, Object};
 use crate::db::recordings::Recording;
-use crate::storage::{self, Store};
+use crate::storage::{self, Store, is_entity_tag};
+use bytes::Bytes;
 use domain::bucket::Found;
 use domain::id::Sha256;
 use domain::key::Keys;
 use domain::retry::Classify as _;
 use domain::segment::{Name, Track};
 use media::defect::Defect;
-use media::init::INIT_BYTES_MAX;
-use media::walk::{Accepted, Limits, Walker};
+use media::init::{INIT_BYTES_MAX, Init};
+use media::salvage::Salvager;
+use media::walk::{Accepted, Limits, Media, Walker};
 use queue::JobError;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// First read of a segment. The fragment head of two seconds at sixty frames a second has 2.5 kB, and the boxes before it
 /// some hundred bytes.
@@ -44,7 +47,11 @@ pub(super) async fn init(cx: &Context, recording: &Recording, found: Found) -> R
     if let Ok(Accepted::Init(init)) = &walked {
         cx.inits.put(&recording.id, found.track, (**init).clone());
     }
-    Ok(Some(object(found, walked, Some(Sha256::of(&bytes)))))
+    let inside = match walked {
+        Ok(accepted) => good(&accepted, Some(Sha256::of(&bytes))),
+        Err(defect) => Inside::Damaged { class: defect.class(), defect: defect.to_string(), salvaged: None },
+    };
+    Ok(Some(object(found, inside, None)))
 }
 
 /// The initialization sections that are needed to read `media`; none of a track whose section cannot be used. Each is
@@ -74,9 +81,9 @@ pub(super) async fn media(
     found: Found,
 ) -> Result<Option<Object>, JobError> {
     let Some(init) = inits.get(&found.track) else { return Ok(None) };
-    let key = Keys::new(&recording.owner, &recording.id).segment(found.track, found.name);
-    match walk(&cx.store, &key, found.size_bytes, Walker::media(init, limits(cx))).await {
-        Ok(walked) => Ok(Some(object(found, walked, None))),
+    let mut reading = Reading::of(&cx.store, recording, &found);
+    match reading.inside(init, limits(cx)).await {
+        Ok(inside) => Ok(Some(object(found, inside, reading.etag))),
         Err(error) if is_another(&error) => {
             gone(&recording.id, &found);
             Ok(None)
@@ -85,37 +92,85 @@ pub(super) async fn media(
     }
 }
 
-/// Walks an object of `size_bytes` and reads only what the walk has to see.
-async fn walk(
-    store: &Store,
-    key: &str,
+/// Reads of one object, all of the same writing of it.
+struct Reading<'a> {
+    store: &'a Store,
+    key: String,
     size_bytes: u64,
-    mut walker: Walker,
-) -> Result<Result<Accepted, Defect>, storage::Error> {
-    let mut read_bytes = FIRST_BYTES;
-    while walker.position() < size_bytes {
-        let (at, left) = (walker.position(), size_bytes - walker.position());
-        let skip = walker.skippable_bytes().min(left);
-        if skip > 0 {
-            walker.skip(skip);
-            continue;
-        }
-        let piece = store.get_range(key, at..at + read_bytes.min(left)).await?;
-        if let Err(defect) = walker.push(&piece) {
-            return Ok(Err(defect));
-        }
-        read_bytes = (read_bytes * 4).min(READ_MAX_BYTES);
-    }
-    Ok(walker.finish())
+    /// As the listing told it, or the first answer.
+    etag: Option<String>,
 }
 
-fn object(found: Found, walked: Result<Accepted, Defect>, sha256: Option<Sha256>) -> Object {
+impl<'a> Reading<'a> {
+    fn of(store: &'a Store, recording: &Recording, found: &Found) -> Reading<'a> {
+        let key = Keys::new(&recording.owner, &recording.id).segment(found.track, found.name);
+        let etag = Some(found.stamp.clone()).filter(|stamp| is_entity_tag(stamp));
+        Reading { store, key, size_bytes: found.size_bytes, etag }
+    }
+
+    /// A range of it. Servers ignore conditions, so what they answer is compared too.
+    async fn range(&mut self, range: Range<u64>) -> Result<Bytes, storage::Error> {
+        let got = self.store.get_range_of(&self.key, range, self.etag.as_deref()).await?;
+        match (&self.etag, got.etag) {
+            (Some(etag), Some(answered)) if *etag != answered => {
+                return Err(storage::Error::Changed { op: storage::Op::Get, key: self.key.clone() });
+            }
+            (None, answered) => self.etag = answered,
+            (Some(_), _) => {}
+        }
+        Ok(got.bytes)
+    }
+
+    /// What is inside, and of a damaged segment what is whole.
+    async fn inside(&mut self, init: &Init, limits: Limits) -> Result<Inside, storage::Error> {
+        let defect = match self.walk(Walker::media(init, limits)).await? {
+            Ok(accepted) => return Ok(good(&accepted, None)),
+            Err(defect) => defect,
+        };
+        let salvaged = if self.size_bytes > limits.size_max_bytes {
+            None
+        } else {
+            self.salvage(Salvager::of(init, self.size_bytes, &defect)).await?
+        };
+        let salvaged = salvaged.map(|media| content_of(&Accepted::Media(media)));
+        Ok(Inside::Damaged { class: defect.class(), defect: defect.to_string(), salvaged })
+    }
+
+    /// Walks it and reads only what the walk has to see.
+    async fn walk(&mut self, mut walker: Walker) -> Result<Result<Accepted, Defect>, storage::Error> {
+        let mut read_bytes = FIRST_BYTES;
+        while walker.position() < self.size_bytes {
+            let (at, left) = (walker.position(), self.size_bytes - walker.position());
+            let skip = walker.skippable_bytes().min(left);
+            if skip > 0 {
+                walker.skip(skip);
+                continue;
+            }
+            let piece = self.range(at..at + read_bytes.min(left)).await?;
+            if let Err(defect) = walker.push(&piece) {
+                return Ok(Err(defect));
+            }
+            read_bytes = (read_bytes * 4).min(READ_MAX_BYTES);
+        }
+        Ok(walker.finish())
+    }
+
+    async fn salvage(&mut self, mut salvager: Salvager) -> Result<Option<Media>, storage::Error> {
+        while let Some(wanted) = salvager.wants() {
+            let bytes = self.range(wanted).await?;
+            salvager.push(&bytes);
+        }
+        Ok(salvager.finish())
+    }
+}
+
+fn good(accepted: &Accepted, sha256: Option<Sha256>) -> Inside {
+    Inside::Good { content: content_of(accepted), sha256 }
+}
+
+fn object(found: Found, inside: Inside, etag: Option<String>) -> Object {
     let Found { track, name, size_bytes, stamp } = found;
-    let inside = match walked {
-        Ok(accepted) => Inside::Good { content: content_of(&accepted), sha256 },
-        Err(defect) => Inside::Damaged { class: defect.class(), defect: defect.to_string() },
-    };
-    Object { track, name, size_bytes, stamp, found: inside }
+    Object { track, name, size_bytes, stamp, etag, found: inside }
 }
 
 /// What accept refuses for its length in time is in the bucket already and is taken as it is.
@@ -123,7 +178,8 @@ fn limits(cx: &Context) -> Limits {
     Limits { size_max_bytes: cx.config.limits.segment_size.0, duration_max_ms: u64::MAX }
 }
 
-/// The object is gone or shorter than a moment ago.
+/// The object is gone, shorter than a moment ago, or was written again.
 fn is_another(error: &storage::Error) -> bool {
-    matches!(error, storage::Error::NotFound { .. } | storage::Error::Short { .. })
+    use storage::Error;
+    matches!(error, Error::NotFound { .. } | Error::Short { .. } | Error::Changed { .. })
 }

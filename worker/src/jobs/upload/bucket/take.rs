@@ -29,9 +29,11 @@ pub(super) async fn take(cx: &Context, id: &RecordingId, objects: Vec<Object>) -
         }
         taken += 1;
         let (track, index) = (object.track, object.name.index());
-        if let Found::Damaged { class, defect } = &object.found {
+        if let Found::Damaged { class, defect, salvaged } = &object.found {
             tracing::warn!(recording.id = %id, segment.track = %track, segment.index = index, error = defect, "damaged object in the bucket");
-            let body = json!({ "track": track, "index": index, "cause": class, "defect": defect });
+            let salvaged = salvaged.is_some();
+            let body =
+                json!({ "track": track, "index": index, "cause": class, "defect": defect, "salvaged": salvaged });
             events::append(&tx, id, "segment.damaged", body).await?;
         }
     }
