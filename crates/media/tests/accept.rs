@@ -234,6 +234,95 @@ fn hostile_segment_is_refused_early() {
     assert_eq!(error(&many).class(), "bad-moof");
 }
 
+/// A new kind of defect needs its bytes in the test below.
+fn is_made(defect: &Defect) -> bool {
+    match defect {
+        Defect::ZeroByte
+        | Defect::NotIsoBmff
+        | Defect::TruncatedBox { .. }
+        | Defect::BadBox { .. }
+        | Defect::MissingBox { .. }
+        | Defect::BadMoof { .. }
+        | Defect::MdatCoverage { .. }
+        | Defect::TfdtMissing { .. }
+        | Defect::TrackId { .. }
+        | Defect::SampleDescription { .. }
+        | Defect::Descriptions { .. }
+        | Defect::WrongInit { .. }
+        | Defect::MissingInit
+        | Defect::UnsupportedCodec { .. }
+        | Defect::TooLarge { .. }
+        | Defect::TooManySamples { .. }
+        | Defect::TooLong { .. }
+        | Defect::Empty => true,
+    }
+}
+
+/// A whole file of FFmpeg's where a segment should be.
+fn webm() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sound.webm");
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin"]).args(AAC.input).args(["-t", "1", "-c:a", "libopus"]).arg(&path);
+    sets::run(&mut ffmpeg);
+    std::fs::read(path).unwrap()
+}
+
+/// Damage as it comes: a cut, wrong bytes in a head or a table, an object of something else. Each is told with the box and
+/// the byte where somebody has to look.
+#[test]
+fn each_defect_names_its_box_and_its_byte() {
+    let (init_bytes, segment) = (&FIXTURE.video.0, &FIXTURE.video.1[1]);
+    let at = |bytes: &[u8], kind: &[u8; 4]| bytes.windows(4).position(|word| word == kind).unwrap() - 4;
+    let put = |bytes: &[u8], at: usize, new: &[u8]| {
+        let mut damaged = bytes.to_vec();
+        damaged[at..at + new.len()].copy_from_slice(new);
+        damaged
+    };
+    let [moof, traf, tfhd, tfdt, trun, mdat] =
+        [b"moof", b"traf", b"tfhd", b"tfdt", b"trun", b"mdat"].map(|kind| at(segment, kind));
+    let (trex, stsd, stsd_entry) =
+        (at(init_bytes, b"trex"), at(init_bytes, b"stsd"), at(init_bytes, b"avc1"));
+    let media = |bytes: &[u8]| walk::media(&init(Track::Video), bytes, Limits::DEFAULT).unwrap_err();
+    let head = |bytes: &[u8]| Init::parse(Track::Video, bytes).unwrap_err();
+    // Flags, count, data offset, then the first sample: its size is the first field, as every sample lasts as long.
+    let size = trun + 20..trun + 24;
+    let longer = u32::from_be_bytes(segment[size.clone()].try_into().unwrap()) + 1;
+    let second = Init::parse(Track::Video, &put(init_bytes, trex + 16, &2u32.to_be_bytes())).unwrap();
+    let short = Limits { duration_max_ms: 10, ..Limits::DEFAULT };
+    let cases: [(&str, Option<(&[u8; 4], usize)>, Defect); 20] = [
+        ("zero-byte", None, media(b"")),
+        ("not-iso-bmff", None, media(&webm())),
+        ("truncated-box", Some((b"mdat", mdat)), media(&segment[..segment.len() * 2 / 3])),
+        ("truncated-box", Some((b"moof", moof)), media(&segment[..trun])),
+        ("bad-box", Some((b"\0\0\0\0", 0)), media(&put(segment, 4, &[0; 4]))),
+        ("bad-box", Some((b"traf", traf)), media(&put(segment, tfhd + 4, b"free"))),
+        ("bad-moof", Some((b"trun", trun)), media(&put(segment, trun + 12, &59u32.to_be_bytes()))),
+        ("bad-moof", Some((b"trun", trun)), media(&put(segment, trun + 8, &[2]))),
+        ("bad-moof", Some((b"tfdt", tfdt)), media(&put(segment, tfdt + 8, &[0]))),
+        ("mdat-coverage", Some((b"mdat", segment.len())), media(&put(segment, size.start, &longer.to_be_bytes()))),
+        ("tfdt-missing", Some((b"traf", traf)), media(&put(segment, tfdt + 4, b"free"))),
+        ("track-id", Some((b"tfhd", tfhd)), media(&put(segment, tfhd + 15, &[9]))),
+        ("sample-description", Some((b"tfhd", tfhd)), walk::media(&second, segment, Limits::DEFAULT).unwrap_err()),
+        ("sample-description", Some((b"stsd", stsd)), head(&put(init_bytes, stsd + 12, &2u32.to_be_bytes()))),
+        ("wrong-init", None, head(&FIXTURE.audio.0)),
+        ("missing-init", None, head(&init_bytes[..at(init_bytes, b"moov")])),
+        ("unsupported-codec", Some((b"stsd", 0)), head(&put(init_bytes, stsd_entry + 4, b"encv"))),
+        ("too-large", Some((b"mdat", mdat)), media(&put(segment, mdat, &[0x7f; 4]))),
+        ("too-many-samples", None, media(&put(segment, trun + 12, &[0xff; 4]))),
+        ("segment-too-long", None, walk::media(&init(Track::Video), segment, short).unwrap_err()),
+    ];
+    for (class, place, defect) in cases {
+        let expected = place.map(|(kind, at)| (FourCc(*kind), at as u64));
+        assert_eq!((defect.class(), defect.place()), (class, expected), "{defect}");
+        let tells =
+            expected.is_none_or(|(_, at)| defect.to_string().contains(&at.to_string()) || class == "unsupported-codec");
+        assert!(is_made(&defect) && tells, "{defect}");
+    }
+    let empty = media(&segment[..moof]);
+    assert_eq!((empty.class(), empty.place()), ("empty", None));
+}
+
 /// Where the `moof` of a segment lies.
 fn moof(segment: &[u8]) -> std::ops::Range<usize> {
     let moof = Boxes::of(segment).map(Result::unwrap).find(|found| found.kind == FourCc(*b"moof")).unwrap();
