@@ -1,5 +1,7 @@
 //! Everything else that happens to viewers; `make browser` runs it.
 
+mod codecs;
+
 use crate::driver::{ESCAPE, HOME, RIGHT, TAB};
 use crate::feed::{self, Recorder};
 use crate::outside::Balancer;
