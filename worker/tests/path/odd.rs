@@ -14,8 +14,9 @@ const H264: &str = "-c:v libx264 -preset veryfast -bf 2 -g 60 -pix_fmt yuv420p";
 const VP8: &str = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k -c:a libvorbis";
 
 fn ffmpeg(folder: &Path, words: &str) {
-    let output = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(words.split_whitespace());
-    let output = output.current_dir(folder).output().unwrap();
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-y"]).args(words.split_whitespace());
+    let output = ffmpeg.current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -143,7 +144,7 @@ async fn interrupted_work_takes_its_child_and_its_scratch_along() {
     let folder = tempfile::tempdir().unwrap();
     ffmpeg(
         folder.path(),
-        "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=20 -c:v libvpx -deadline realtime -cpu-used 8 \
+        "-f lavfi -i testsrc2=size=640x360:rate=30:duration=12 -c:v libvpx -deadline realtime -cpu-used 8 \
                            -b:v 2M in.webm",
     );
     let log = tempfile::NamedTempFile::new().unwrap();

@@ -5,6 +5,7 @@ mod corrupt;
 mod cost;
 mod damage;
 mod ends;
+mod odd;
 mod placed;
 mod uploader;
 
