@@ -60,7 +60,8 @@ fn no_track(input: &Input, track: Track) -> Error {
 
 fn look_once(input: &mut Input, lane: &mut Lane, place: &Place) -> Result<Seen, Error> {
     let mut seen = Seen { samples: 0, frames: 0, picture: None, damage: None };
-    let mut coming = find(input, lane, place)?;
+    let meant = |packet: &Packet| place.until.is_none_or(|until| (packet.position() as u64) < until);
+    let mut coming = find(input, lane, place)?.filter(meant);
     let mut last = None;
     while let Some(packet) = coming {
         seen.samples += 1;
@@ -69,10 +70,12 @@ fn look_once(input: &mut Input, lane: &mut Lane, place: &Place) -> Result<Seen, 
         if !note(decoded, lane, last, &mut seen)? {
             return Ok(seen);
         }
-        coming = if seen.samples < u64::from(place.samples) { next_of(input, lane)? } else { None };
+        coming = if seen.samples < u64::from(place.samples) { next_of(input, lane)?.filter(meant) } else { None };
     }
     let decoded = lane.end(&input.name).and_then(|()| take(lane, &input.name, &mut seen));
-    if note(decoded, lane, last, &mut seen)? && seen.frames == 0 {
+    // A demuxer may give nothing of a place, when an edit skips all of it: then there is nothing to decode.
+    let given = seen.samples > 0 || place.offset.is_none();
+    if note(decoded, lane, last, &mut seen)? && seen.frames == 0 && given {
         note(Err(lane.corrupt(&input.name, None)), lane, last, &mut seen)?;
     }
     Ok(seen)
@@ -95,7 +98,7 @@ fn find(input: &mut Input, lane: &Lane, place: &Place) -> Result<Option<Packet>,
                 _ => break,
             }
         }
-        if found.as_ref().is_some_and(|packet| packet.position() as u64 == offset) {
+        if found.as_ref().is_some_and(|packet| packet.position() as u64 == offset) || moment == 0 {
             return Ok(found);
         }
     }

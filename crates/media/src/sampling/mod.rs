@@ -25,6 +25,9 @@ pub struct Place {
     pub at_us: u64,
     /// First byte of the sample to begin with, where it is known.
     pub offset: Option<u64>,
+    /// First byte of the track that is no longer meant, where it is known: a demuxer need not give every sample, and what
+    /// follows is somebody else's.
+    pub until: Option<u64>,
     /// Samples to decode from there, at least 1; at the end of the file there may be fewer.
     pub samples: u32,
 }

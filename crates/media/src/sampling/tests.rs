@@ -200,3 +200,12 @@ fn only_whole_units_are_framed() {
         assert!(!is_framed(&bad), "{bad:?}");
     }
 }
+
+/// What follows a segment belongs to another, even where a demuxer leaves samples of this one out.
+#[test]
+fn place_ends_where_the_next_one_begins() {
+    let (track, places) = segments(Track::Audio, 1..=3);
+    let search = TrackSearch::of_segments(track, &places);
+    let until: Vec<_> = search.sampled(20).into_iter().map(|wanted| search.place(wanted).until).collect();
+    assert_eq!(until, [Some(1000), Some(2000), None]);
+}

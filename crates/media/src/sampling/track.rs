@@ -24,6 +24,8 @@ pub(super) struct Candidate {
     /// Indexes of its segments; empty when nothing is known of segments.
     segments: Vec<u32>,
     offset: Option<u64>,
+    /// Where the next candidate begins.
+    until: Option<u64>,
     samples: u32,
     from_us: u64,
     to_us: u64,
@@ -84,12 +86,16 @@ impl TrackSearch {
                 _ => candidates.push(Candidate {
                     segments: vec![place.index],
                     offset: Some(place.offset),
+                    until: None,
                     samples: place.samples,
                     from_us: place.from_us,
                     to_us: place.to_us,
                     repaired: place.repaired,
                 }),
             }
+        }
+        for n in 1..candidates.len() {
+            candidates[n - 1].until = candidates[n].offset;
         }
         TrackSearch { track, candidates, known: BTreeMap::new() }
     }
@@ -105,6 +111,7 @@ impl TrackSearch {
         let candidates = (0..parts).map(part).chain([end]).map(|(from_us, to_us, samples)| Candidate {
             segments: Vec::new(),
             offset: None,
+            until: None,
             samples,
             from_us,
             to_us,
@@ -141,7 +148,8 @@ impl TrackSearch {
             Extent::Head => head.max(candidate.samples),
             Extent::Whole => candidate.samples,
         };
-        Place { track: self.track, at_us: candidate.from_us, offset: candidate.offset, samples }
+        let Candidate { from_us: at_us, offset, until, .. } = *candidate;
+        Place { track: self.track, at_us, offset, until, samples }
     }
 
     pub(super) fn tell(&mut self, (n, extent): Wanted, seen: &Seen) {
