@@ -132,7 +132,7 @@ impl OddLaid {
 /// Takes the objects of a plan apart and lays out what comes out. `progress` hears the share that was read, 0.0 to 1.0.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`enum@Error`].
 pub async fn lay_out(cx: &Context, plan: &Plan, progress: impl Fn(f64) + Sync) -> Result<OddLaid, Error> {
     let keys = Keys::new(&plan.owner, &plan.recording);
     let objects: Vec<_> = plan.tracks.iter().map(|track| object(cx, &keys, track)).collect();
