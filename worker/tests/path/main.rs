@@ -15,6 +15,7 @@ mod commands;
 mod console;
 mod crash;
 mod demo;
+mod determinism;
 mod hostile;
 mod mux;
 mod odd;
