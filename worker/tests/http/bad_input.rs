@@ -224,6 +224,10 @@ async fn bytes_that_are_no_segment_are_refused_with_their_defect(mode: Mode) {
     let mut twisted = segment.clone();
     let moof = twisted.windows(4).position(|window| window == b"trun").unwrap();
     twisted[moof + 8..moof + 12].copy_from_slice(&u32::MAX.to_be_bytes());
+    // A good one, but not the one that the recording has: it was made at another time.
+    let mut other_init = bytes(Track::Video, Name::Init);
+    let mvhd = other_init.windows(4).position(|window| window == b"mvhd").unwrap();
+    other_init[mvhd + 8..mvhd + 12].copy_from_slice(&7u32.to_be_bytes());
     let webm = [&[0x1a, 0x45, 0xdf, 0xa3][..], &[0; 100]].concat();
     let mut cases = vec![
         (
@@ -255,6 +259,11 @@ async fn bytes_that_are_no_segment_are_refused_with_their_defect(mode: Mode) {
         (
             "other bytes",
             put(&world, &made, &made.path(Track::Video, "segment_001.m4s"), segment.clone()),
+            (409, "segment-conflict"),
+        ),
+        (
+            "another init",
+            put(&world, &made, &made.path(Track::Video, "init.mp4"), other_init),
             (409, "segment-conflict"),
         ),
         (
