@@ -281,12 +281,11 @@ fn each_defect_names_its_box_and_its_byte() {
     };
     let [moof, traf, tfhd, tfdt, trun, mdat] =
         [b"moof", b"traf", b"tfhd", b"tfdt", b"trun", b"mdat"].map(|kind| at(segment, kind));
-    let (trex, stsd, stsd_entry) =
-        (at(init_bytes, b"trex"), at(init_bytes, b"stsd"), at(init_bytes, b"avc1"));
+    let (trex, stsd, stsd_entry) = (at(init_bytes, b"trex"), at(init_bytes, b"stsd"), at(init_bytes, b"avc1"));
     let media = |bytes: &[u8]| walk::media(&init(Track::Video), bytes, Limits::DEFAULT).unwrap_err();
     let head = |bytes: &[u8]| Init::parse(Track::Video, bytes).unwrap_err();
-    // Flags, count, data offset, then the first sample: its size is the first field, as every sample lasts as long.
-    let size = trun + 20..trun + 24;
+    // Version and flags, count, data offset, flags of the first sample, and then its size, as all samples last as long.
+    let size = trun + 24..trun + 28;
     let longer = u32::from_be_bytes(segment[size.clone()].try_into().unwrap()) + 1;
     let second = Init::parse(Track::Video, &put(init_bytes, trex + 16, &2u32.to_be_bytes())).unwrap();
     let short = Limits { duration_max_ms: 10, ..Limits::DEFAULT };
