@@ -16,6 +16,7 @@ mod console;
 mod crash;
 mod demo;
 mod determinism;
+mod determinism;
 mod hostile;
 mod mux;
 mod odd;
