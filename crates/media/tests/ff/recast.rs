@@ -114,7 +114,8 @@ fn shift(source: &Path, result: &Path, kind: &str, rounding_us: i64) -> i64 {
     let (mut source, mut result) = (frames(source, kind), frames(result, kind));
     if kind == "a" {
         // Padding behind the end is cut from the last packet's time in an MP4, and FFmpeg decodes it all the same.
-        (source.pop(), result.pop());
+        source.pop();
+        result.pop();
     }
     let hashes = |frames: &[(i64, String)]| frames.iter().map(|frame| frame.1.clone()).collect::<Vec<_>>();
     assert_eq!(hashes(&source).len(), hashes(&result).len(), "frames of {kind}");
