@@ -31,7 +31,7 @@ pub const CANDIDATES_MAX: u32 = 16;
 /// fragments costs a bounded number of reads.
 const FIRST_BYTES: u64 = 16 << 10;
 
-/// Longest read, but for one fragment head that is longer.
+/// Longest read.
 const READ_MAX_BYTES: u64 = 1 << 20;
 
 /// The whole samples of a damaged segment that lies in memory. `defect` is what the walk said of it.
@@ -325,7 +325,9 @@ impl Window {
             self.start = range.start;
         }
         let from = self.end();
-        self.wanted = Some(from..range.end.max(from + self.read_bytes).min(size_bytes));
+        // A long fragment head comes in several reads, so that no second copy of it lies in memory.
+        let end = range.end.max(from + self.read_bytes).min(from + READ_MAX_BYTES);
+        self.wanted = Some(from..end.min(size_bytes));
     }
 
     fn push(&mut self, bytes: &[u8]) {
