@@ -10,12 +10,19 @@ mod support;
 #[allow(dead_code, reason = "the console's own tests use more of it")]
 mod terminal;
 
+#[allow(dead_code, reason = "each test binary uses its part")]
+#[path = "../../../crates/media/tests/codecs/lane.rs"]
+mod lane;
+#[allow(dead_code, reason = "each test binary uses its part")]
+#[path = "../../../crates/media/tests/codecs/set.rs"]
+mod recipe;
+
 mod bucket;
+mod codecs;
 mod commands;
 mod console;
 mod crash;
 mod demo;
-mod determinism;
 mod determinism;
 mod hostile;
 mod mux;
