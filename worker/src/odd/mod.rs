@@ -113,7 +113,7 @@ mod tests {
     fn odd_is_told_from_damaged() {
         let mut stream = vec![0; 400];
         assert_eq!(head_of_init(&stream), Head::Plain);
-        [0, 188, 376].map(|at| stream[at] = 0x47);
+        [0, 188, 376].into_iter().for_each(|at| stream[at] = 0x47);
         assert_eq!(head_of_segment(&stream), Head::Odd);
         assert_eq!(head_of_init(b"\x1a\x45\xdf\xa3webm"), Head::Odd);
         assert_eq!(head_of_segment(b"\0\0\0\x18stypmsdh"), Head::Plain);
