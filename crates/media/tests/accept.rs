@@ -268,6 +268,9 @@ fn webm() -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
+/// Class of a defect, the box and the byte that it names, and the defect.
+type Case<'a> = (&'a str, Option<(&'a [u8; 4], usize)>, Defect);
+
 /// Damage as it comes: a cut, wrong bytes in a head or a table, an object of something else. Each is told with the box and
 /// the byte where somebody has to look.
 #[test]
@@ -289,7 +292,7 @@ fn each_defect_names_its_box_and_its_byte() {
     let longer = u32::from_be_bytes(segment[size.clone()].try_into().unwrap()) + 1;
     let second = Init::parse(Track::Video, &put(init_bytes, trex + 16, &2u32.to_be_bytes())).unwrap();
     let short = Limits { duration_max_ms: 10, ..Limits::DEFAULT };
-    let cases: [(&str, Option<(&[u8; 4], usize)>, Defect); 20] = [
+    let cases: [Case<'_>; 20] = [
         ("zero-byte", None, media(b"")),
         ("not-iso-bmff", None, media(&webm())),
         ("truncated-box", Some((b"mdat", mdat)), media(&segment[..segment.len() * 2 / 3])),
