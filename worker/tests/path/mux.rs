@@ -298,12 +298,12 @@ fn picture_of_another_size_names_the_segment_that_begins_it() {
 #[test]
 fn decoding_everything_finds_what_samples_miss() {
     let folder = tempfile::tempdir().unwrap();
-    let config = media::ff::synth::Config { width: 160, height: 90, fps: 10, ..media::ff::synth::Config::default() };
+    let config = media::ff::synth::Config { width: 320, height: 180, fps: 5, ..media::ff::synth::Config::default() };
     Set::of(&config, Duration::from_secs(48)).write_to(&folder.path().join("in"));
     // Behind the first picture of the one segment of twenty-four that is not sampled.
     let path = segment(folder.path(), Track::Video, 12);
     let len = usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
-    ruin(&path, len / 2, len / 4);
+    ruin(&path, len / 4 * 3, len / 8);
     let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4"]);
     assert_eq!(code, 0, "{answer}");
     assert_eq!(spool(folder.path(), &["verify", "out.mp4"]).status.code(), Some(0));
