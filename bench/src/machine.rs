@@ -41,7 +41,7 @@ impl Machine {
             memory_gib: memory.div_ceil(1 << 20),
             kernel: said(Command::new("uname").arg("-r")),
             system: os.trim_matches('"').to_owned(),
-            disk: said(Command::new("stat").args(["-f", "-c", "%T"]).arg(work)),
+            disk: said(Command::new("df").arg("--output=fstype").arg(work)).replace("Type", "").trim().to_owned(),
             day: said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"])),
             load: fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default().to_owned(),
         })

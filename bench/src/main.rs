@@ -85,7 +85,7 @@ fn sets(args: &Args) -> Result<Sets> {
 
 async fn run(mut args: Args) -> Result<()> {
     std::fs::create_dir_all(&args.work)?;
-    for path in [&mut args.work, &mut args.spool] {
+    for path in [&mut args.work, &mut args.spool].into_iter().chain(&mut args.peers) {
         *path = std::path::absolute(&*path)?;
     }
     let programs = Programs::find(&args.spool, args.peers.as_deref())?;

@@ -53,7 +53,7 @@ pub(super) fn view(seen: &Seen, track: Track) -> Option<TrackView> {
     let mut view = TrackView {
         track,
         init: None,
-        present: Vec::new(),
+        present: Vec::with_capacity(rows.len()),
         absent: BTreeMap::new(),
         awaits: false,
         has_media: objects().next().is_some(),

@@ -19,6 +19,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Runs a blocking call elsewhere; a panic in it is an error of the call.
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -32,12 +33,20 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub struct FolderSegments {
     folder: PathBuf,
     buffers: Arc<Buffers>,
+    turns: Arc<Semaphore>,
 }
+
+/// Files read at once. A disk gains nothing from more, and each takes a thread with memory of its own.
+const READS_MAX: usize = 4;
 
 impl FolderSegments {
     /// Segments below `folder`.
     pub fn new(folder: &Path) -> FolderSegments {
-        FolderSegments { folder: folder.to_owned(), buffers: Arc::default() }
+        FolderSegments {
+            folder: folder.to_owned(),
+            buffers: Arc::default(),
+            turns: Arc::new(Semaphore::new(READS_MAX)),
+        }
     }
 }
 
@@ -48,6 +57,7 @@ impl SegmentReader for FolderSegments {
         let name = domain::segment::Name::Media(segment.index).to_string();
         let path = self.folder.join(segment.track.as_str()).join(name);
         let buffers = Arc::clone(&self.buffers);
+        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
         let read = move || read_up_to(&path, segment.size_bytes.saturating_add(1), &buffers);
         blocking(read).await.map(Fetched::untagged)
     }

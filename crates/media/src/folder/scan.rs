@@ -47,7 +47,7 @@ pub(super) struct FoundSegment {
     pub(super) size_bytes: u64,
     pub(super) media: Result<Media, Defect>,
     /// The whole samples of a damaged one.
-    pub(super) salvaged: Option<Media>,
+    pub(super) salvaged: Option<Box<Media>>,
 }
 
 pub(super) fn scan(folder: &Path, manifest: Option<&Path>) -> Result<Found, Failure> {
@@ -98,13 +98,14 @@ fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure
         return Err(missing.about(&format!("the {track} track")));
     };
     let init = read_init(folder, track)?;
-    let (mut segments, mut heads) = (BTreeMap::new(), Heads::default());
+    // Made into a map at the end: one that grows in order is half empty.
+    let (mut segments, mut heads) = (Vec::with_capacity(sizes.len()), Heads::default());
     for (index, size_bytes) in sizes {
         let path = folder.join(Name::Media(index).to_string());
         let found = read_segment(&path, &init, size_bytes, &mut heads);
-        segments.insert(index, found.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?);
+        segments.push((index, found.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?));
     }
-    Ok(Some(FoundTrack { init: Some(init), init_bytes, segments }))
+    Ok(Some(FoundTrack { init: Some(init), init_bytes, segments: segments.into_iter().collect() }))
 }
 
 fn read_init(folder: &Path, track: Track) -> Result<Init, Failure> {
@@ -121,7 +122,7 @@ fn read_segment(path: &Path, init: &Init, size_bytes: u64, heads: &mut Heads) ->
     let media = heads.read(&mut file, init, size_bytes)?;
     let salvaged = match &media {
         Ok(_) => None,
-        Err(defect) => salvage(&file, Salvager::of(init, size_bytes, defect))?,
+        Err(defect) => salvage(&file, Salvager::of(init, size_bytes, defect))?.map(Box::new),
     };
     Ok(FoundSegment { size_bytes, media, salvaged })
 }

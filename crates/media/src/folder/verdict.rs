@@ -48,18 +48,19 @@ fn input(mut found: FoundTrack, planned: &PlanTrack) -> Option<TrackInput> {
         let domain::mux::PlanSegment { index, size_bytes, shift, salvaged, .. } = *segment;
         Some(SegmentInput { index, size_bytes, sha256: None, packed, shift, salvaged })
     });
-    let segments = segments.collect();
-    Some(TrackInput { init: found.init?, segments, fill: planned.fill })
+    let mut inputs = Vec::with_capacity(planned.segments.len());
+    inputs.extend(segments);
+    Some(TrackInput { init: found.init?, segments: inputs, fill: planned.fill })
 }
 
 impl FoundSegment {
     /// What of it can be muxed.
     fn usable(self) -> Option<Media> {
-        self.media.ok().or(self.salvaged)
+        self.media.ok().or(self.salvaged.map(|media| *media))
     }
 
     fn as_usable(&self) -> Option<&Media> {
-        self.media.as_ref().ok().or(self.salvaged.as_ref())
+        self.media.as_ref().ok().or(self.salvaged.as_deref())
     }
 }
 
@@ -84,7 +85,9 @@ fn seen(
     declared: Option<Declaration>,
     options: &Options,
 ) -> Result<Seen, Failure> {
-    let (mut rows, mut objects, mut shapes) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let count = tracks.values().map(|found| found.segments.len() + 1).sum();
+    let (mut rows, mut objects, mut shapes) =
+        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
     for (&track, found) in tracks {
         // Nothing holds the initialization section to its digest, so none is made.
         let (size_bytes, sha256) = (found.init_bytes, Some(Sha256([0; 32])));
@@ -113,7 +116,7 @@ fn seen(
         version: 1,
         declared,
         claimed: None,
-        shapes,
+        shapes: shapes.into_iter().collect(),
         silent_frame: sound.and_then(silence::frame).map(|frame| frame.duration),
         pauses: options.pauses,
         rows,
