@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Runs a check over the corpus of a target and over everything that once broke it.
+#[allow(clippy::print_stdout, reason = "what a failing test has printed last names the input")]
 fn hold(target: &str, check: fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
     let mut inputs = 0;
@@ -17,7 +18,6 @@ fn hold(target: &str, check: fn(&[u8])) {
         for entry in entries {
             let path = entry.expect("an entry can be read").path();
             let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            // Of a test that fails only what it has printed last is of interest.
             println!("{}", path.display());
             check(&bytes);
             inputs += 1;
