@@ -75,3 +75,66 @@ fn weigh(seen: &Seen, gaps: &[Gap], share: f64) -> Option<Completeness> {
         gaps,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::completeness::{Limits, Object, Pauses};
+    use crate::id::{OwnerId, RecordingId, Sha256};
+    use chrono::DateTime;
+
+    /// Picture 1 to 4, sound 1 to 3 of which `lost` never came, `after_s` seconds after the end.
+    fn seen(lost: &[u32], after_s: i64) -> Seen {
+        let object = |track, index| Object { track, index, size_bytes: 100 };
+        let mut objects: Vec<Object> = (0..=4).map(|index| object(Track::Video, index)).collect();
+        let sound = (0..=3).filter(|index| !lost.contains(index));
+        objects.extend(sound.map(|index| object(Track::Audio, index)));
+        Seen {
+            owner: OwnerId::parse("o").unwrap(),
+            recording: RecordingId::parse("r").unwrap(),
+            policy: Policy::Degrade,
+            accept_gaps: false,
+            version: 1,
+            declared: None,
+            claimed: None,
+            rows: Vec::new(),
+            shapes: BTreeMap::new(),
+            silent_frame: None,
+            pauses: Pauses::Auto,
+            objects,
+            signalled_at: DateTime::UNIX_EPOCH,
+            now: DateTime::UNIX_EPOCH + TimeDelta::seconds(after_s),
+            limits: Limits::default(),
+        }
+    }
+
+    fn judged(seen: &Seen) -> Completeness {
+        let init = PlanObject { size_bytes: 100, sha256: Sha256([0; 32]) };
+        check_odd(seen, &BTreeMap::from([(Track::Video, init), (Track::Audio, init)]))
+    }
+
+    #[test]
+    fn everything_that_is_there_is_planned_in_order() {
+        let Completeness::Complete(plan) = judged(&seen(&[], 0)) else { panic!("it is complete") };
+        assert_eq!(plan.layout_version, LAYOUT_ODD);
+        let counts: Vec<_> = plan.tracks.iter().map(|track| (track.track, track.segments.len())).collect();
+        assert_eq!(counts, [(Track::Video, 4), (Track::Audio, 3)]);
+        assert!(plan.tracks[0].segments.is_sorted_by_key(|segment| segment.index));
+    }
+
+    #[test]
+    fn hole_is_waited_for_then_told_or_refused() {
+        let until = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(600));
+        assert_eq!(judged(&seen(&[2], 599)), Completeness::Waiting { on: Awaited::Missing, until });
+        let Completeness::Incomplete(plan) = judged(&seen(&[2], 600)) else { panic!("it finishes with a gap") };
+        assert_eq!((plan.gaps[0].track, &plan.gaps[0].segments[..]), (Track::Audio, &[2][..]));
+        let code = |seen: &Seen| match judged(seen) {
+            Completeness::Broken(broken) => broken.code(),
+            verdict => panic!("{verdict:?}"),
+        };
+        assert_eq!(code(&Seen { policy: Policy::Fail, ..seen(&[2], 600) }), "gaps-under-policy-fail");
+        assert_eq!(code(&seen(&[1, 2], 600)), "too-many-gaps");
+        assert!(matches!(judged(&Seen { accept_gaps: true, ..seen(&[1, 2], 0) }), Completeness::Incomplete(_)));
+        assert_eq!(code(&Seen { objects: Vec::new(), ..seen(&[], 600) }), "nothing-uploaded");
+    }
+}
