@@ -163,8 +163,8 @@ async fn each_segment_is_read_once_and_the_result_is_written_once() {
     assert_at_most(faults.size_bytes(Call::Write) - written, stored.payload_bytes, 1);
 }
 
-/// Nothing is left of a mux that did not end: no object, no upload, no file aside.
-async fn assert_nothing_left(stored: &Stored, server: Option<&S3Server>, folder: Option<&tempfile::TempDir>) {
+/// Waits until no upload and no file aside is left.
+async fn until_taken_back(server: Option<&S3Server>, folder: Option<&tempfile::TempDir>) {
     wait::until("what was written is taken back", PATIENCE, async || {
         let uploads = server.map_or(0, |server| server.unfinished_uploads().len());
         let aside = folder.and_then(|folder| std::fs::read_dir(folder.path().join(".aside")).ok());
@@ -172,7 +172,20 @@ async fn assert_nothing_left(stored: &Stored, server: Option<&S3Server>, folder:
         (uploads + aside == 0).then_some(())
     })
     .await;
-    assert_eq!(stored.store.stat(RESULT).await.unwrap(), None);
+}
+
+/// Muxes until so many calls of a kind were made, and then for a moment more, and drops it.
+async fn mux_until(stored: &Stored, moment: Duration, reached: impl Fn() -> bool) {
+    let far_enough = async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(moment).await;
+    };
+    tokio::select! {
+        ended = stored.mux(Guard::Digest) => drop(ended.unwrap()),
+        () = far_enough => {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,38 +194,34 @@ async fn mux_that_is_dropped_at_any_moment_leaves_nothing() {
     eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let server = S3Server::start().await;
-    let (folder, in_folder) = folder(&Faults::new()).await;
+    let faults = Faults::new();
+    let (folder, in_folder) = folder(&faults).await;
     let on_server = Stored::long(Store::open(&server.config()).await.unwrap()).await;
     let in_folder = Stored::long(in_folder).await;
-    let (mut dropped, mut begun) = (0, 0);
-    for _ in 0..12 {
-        for (stored, longest_ms) in [(&on_server, 600), (&in_folder, 60)] {
-            let after = Duration::from_micros(random.random_range(0..longest_ms * 1000));
-            let mut muxing = Box::pin(stored.mux(Guard::Digest));
-            let ended = tokio::select! {
-                ended = &mut muxing => Some(ended),
-                () = tokio::time::sleep(after) => None,
-            };
-            drop(muxing);
-            match ended {
-                Some(ended) => {
-                    ended.unwrap();
-                    stored.store.delete(&[RESULT.to_owned()]).await.unwrap();
-                }
-                None => dropped += 1,
-            }
-            begun += 1;
-            // A server that has just taken the last request may still carry it out.
-            if stored.store.stat(RESULT).await.unwrap().is_none() {
-                assert_nothing_left(stored, Some(&server), Some(&folder)).await;
-            } else {
-                stored.store.delete(&[RESULT.to_owned()]).await.unwrap();
-            }
+    for round in 0..9 {
+        let moment = Duration::from_micros(random.random_range(0..5000));
+        let reads = random.random_range(0..on_server.tags.len() as u64);
+        let (request, count) = [("GetObject", reads), ("CreateMultipartUpload", 1), ("UploadPart", 1)][round % 3];
+        server.forget_counts();
+        mux_until(&on_server, moment, || server.count(request) >= count).await;
+        until_taken_back(Some(&server), None).await;
+        // With its last segment read, it may have come to its end.
+        let there = on_server.store.stat(RESULT).await.unwrap().is_some();
+        assert!(!there || server.count("CompleteMultipartUpload") > 0);
+        on_server.store.delete(&[RESULT.to_owned()]).await.unwrap();
+        if request == "UploadPart" {
+            wait::until("the upload is taken back", PATIENCE, async || {
+                (server.count("AbortMultipartUpload") + server.count("CompleteMultipartUpload") > 0).then_some(())
+            })
+            .await;
         }
+
+        let (call, count) = [(Call::Read, reads), (Call::Write, 1), (Call::Write, 2)][round % 3];
+        let before = faults.calls(call);
+        mux_until(&in_folder, moment, || faults.calls(call) >= before + count).await;
+        until_taken_back(None, Some(&folder)).await;
+        in_folder.store.delete(&[RESULT.to_owned()]).await.unwrap();
     }
-    assert!(dropped * 3 > begun, "{dropped} of {begun}");
-    assert_nothing_left(&on_server, Some(&server), Some(&folder)).await;
-    assert!(server.count("AbortMultipartUpload") > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,7 +247,8 @@ async fn mux_whose_store_fails_at_any_point_leaves_nothing() {
             let failed = stored.mux(Guard::Digest).await;
             faults.clear();
             assert!(failed.is_err(), "{call:?} {first}");
-            assert_nothing_left(stored, Some(&server), Some(&folder)).await;
+            until_taken_back(Some(&server), Some(&folder)).await;
+            assert_eq!(stored.store.stat(RESULT).await.unwrap(), None);
         }
     }
 }

@@ -15,6 +15,7 @@ use s3s_fs::FileSystem;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -42,6 +43,23 @@ type Counts = Arc<Mutex<BTreeMap<&'static str, u64>>>;
 /// Length of each part that was sent, in the order of arrival.
 type Parts = Arc<Mutex<Vec<u64>>>;
 
+/// Reads under way, the most there were at once, and how long each waits.
+#[derive(Debug, Default)]
+struct Reads {
+    under_way: AtomicU64,
+    most: AtomicU64,
+    wait_ms: AtomicU64,
+}
+
+impl Reads {
+    async fn wait(&self) {
+        let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(under_way, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(self.wait_ms.load(Ordering::SeqCst))).await;
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The server. Gone with the value; its port and folder stay the same over [`S3Server::stop`] and
 /// [`S3Server::start_again`].
 #[derive(Debug)]
@@ -50,6 +68,7 @@ pub struct S3Server {
     address: SocketAddr,
     counts: Counts,
     parts: Parts,
+    reads: Arc<Reads>,
     /// `None` while it is stopped.
     running: Option<Accepting>,
     /// `None` only while it is dropped.
@@ -70,7 +89,8 @@ impl S3Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (counts, parts) = (Counts::default(), Parts::default());
-        let mut server = S3Server { folder, address, counts, parts, running: None, runtime: Some(runtime) };
+        let reads = Arc::default();
+        let mut server = S3Server { folder, address, counts, parts, reads, running: None, runtime: Some(runtime) };
         server.start_again().await;
         server
     }
@@ -84,7 +104,7 @@ impl S3Server {
         let listener = listener.unwrap_or_else(|error| panic!("bind {}: {error}", self.address));
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
-        let service = service(self.folder.path(), self.counts.clone(), self.parts.clone());
+        let service = service(self.folder.path(), self.counts.clone(), self.parts.clone(), self.reads.clone());
         let (stop, stopped) = oneshot::channel();
         let ended = runtime.spawn(async move {
             accept(TcpListener::from_std(listener).unwrap(), service, stopped).await;
@@ -155,6 +175,16 @@ impl S3Server {
         self.parts.lock().unwrap().clone()
     }
 
+    /// From now on each read takes at least so long.
+    pub fn slow_reads(&self, wait: Duration) {
+        self.reads.wait_ms.store(u64::try_from(wait.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// The most reads that were ever under way at once.
+    pub fn most_reads(&self) -> u64 {
+        self.reads.most.load(Ordering::SeqCst)
+    }
+
     /// Where the bucket's objects lie as files: for a look past the client, and for damage on purpose.
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join(BUCKET)
@@ -177,9 +207,9 @@ impl Drop for S3Server {
     }
 }
 
-fn service(folder: &Path, counts: Counts, parts: Parts) -> S3Service {
+fn service(folder: &Path, counts: Counts, parts: Parts, reads: Arc<Reads>) -> S3Service {
     let files = FileSystem::new(folder).unwrap();
-    let mut builder = S3ServiceBuilder::new(Served { files, folder: folder.to_owned(), counts, parts });
+    let mut builder = S3ServiceBuilder::new(Served { files, folder: folder.to_owned(), counts, parts, reads });
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
     builder.set_host(Hosts);
     builder.build()
@@ -248,6 +278,7 @@ struct Served {
     folder: PathBuf,
     counts: Counts,
     parts: Parts,
+    reads: Arc<Reads>,
 }
 
 impl Served {
@@ -269,6 +300,7 @@ macro_rules! hand_on {
 
             async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
                 self.count("GetObject");
+                self.reads.wait().await;
                 self.refuse_unknown(&req.input.bucket)?;
                 self.refuse_prefix(&req.input.bucket, &req.input.key)?;
                 let wanted = req.input.if_match.clone();

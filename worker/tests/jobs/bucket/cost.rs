@@ -4,7 +4,7 @@ use super::uploader::{Form, Place, Uploader, set, world};
 use crate::support::{PATIENCE, Proxy, S3Server, Set, wait};
 use domain::id::OwnerId;
 use domain::job::Queue;
-use domain::segment::Track;
+use domain::segment::{Name, Track};
 use media::ff::synth;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn look_costs_one_listing_and_what_is_new() {
     // This server's listings tell of no entity tags, so the manifest looks like another one when it is first asked for.
     assert_eq!(look(&uploader).await, (2, 1, 1));
     assert_eq!(look(&uploader).await, (2, 0, 1), "one listing a track, and whether the manifest is another one");
-    uploader.put_bytes(Track::Video, domain::segment::Name::Media(901), &set().tracks[&Track::Video].1[3]).await;
+    uploader.put_bytes(Track::Video, Name::Media(901), &set().tracks[&Track::Video].1[3]).await;
     assert_eq!(look(&uploader).await, (2, 1, 1));
     assert_eq!(world.listing(&uploader.id).await.last().unwrap(), "video 901 media");
     worker.stop().await;
@@ -83,6 +83,34 @@ async fn index_costs_a_few_hundredths_of_the_payload() {
     let read = wire.counts().down_bytes - before;
     assert_eq!(server.count("GetObject"), 1 + 3, "the section, and a head of each segment");
     assert!(read * 25 < payload, "{read} bytes were read of {payload}");
+    worker.stop().await;
+}
+
+/// A long recording that is already there is indexed in the time of a few reads: as many are under way as the setting
+/// says, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_read_many_at_once() {
+    let place = Place::Server(S3Server::start().await);
+    let Place::Server(server) = &place else { unreachable!("it is a server") };
+    let rare = Duration::from_secs(3600);
+    let world = world(&place, |config| (config.bucket.look_min, config.bucket.look_max) = (rare, rare)).await;
+    let worker = world.work_on(&[Queue::Ingest]);
+    let uploader = Uploader::new(&world, "r", Form::Objects).await;
+    uploader.until_looked(1).await;
+    let (init, segments) = &set().tracks[&Track::Video];
+    uploader.put_bytes(Track::Video, Name::Init, init).await;
+    for index in 1..=100 {
+        uploader.put_bytes(Track::Video, Name::Media(index), &segments[index as usize % segments.len()]).await;
+    }
+    server.forget_counts();
+    server.slow_reads(Duration::from_millis(100));
+    worker::bucket::watch(&world.db, &uploader.id, &OwnerId::parse("o").unwrap()).await.unwrap();
+    let stored = "SELECT count(*) FROM spool.segment WHERE state = 'stored' AND index > 0";
+    wait::until("all are taken in", PATIENCE, async || (world.number(stored, []).await == 100).then_some(())).await;
+    assert_eq!(server.count("GetObject"), 101, "one read a head");
+    let reads_max = u64::from(worker::bucket::Config::default().reads_max);
+    assert!((32..=64).contains(&reads_max) && server.most_reads() <= reads_max, "{}", server.most_reads());
+    assert!(server.most_reads() > reads_max / 2, "{}", server.most_reads());
     worker.stop().await;
 }
 
