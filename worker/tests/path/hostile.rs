@@ -57,7 +57,6 @@ fn bare(folder: &Path) -> u64 {
 /// Ended with a refusal and within the bounds. Time is not measured: it follows from the bytes.
 fn refused(name: &str, bare: u64, ended: &Ended) {
     let cost = ended.memory_bytes.saturating_sub(bare);
-    println!("{name}: {} KiB, {} KiB read: {}", cost >> 10, ended.read_bytes >> 10, ended.said.trim());
     assert_eq!(ended.code, Some(1), "{name}: {ended:?}");
     assert!(cost <= MEMORY_BYTES_MAX, "{name}: {cost} of {ended:?}");
     assert!(ended.read_bytes <= READ_BYTES_MAX, "{name}: {ended:?}");
