@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::completeness::{Limits, Object, Pauses};
     use crate::id::{OwnerId, RecordingId, Sha256};
+    use crate::segment::{Row, State};
     use chrono::DateTime;
 
     /// Picture 1 to 4, sound 1 to 3 of which `lost` never came, `after_s` seconds after the end.
@@ -120,6 +121,26 @@ mod tests {
         let counts: Vec<_> = plan.tracks.iter().map(|track| (track.track, track.segments.len())).collect();
         assert_eq!(counts, [(Track::Video, 4), (Track::Audio, 3)]);
         assert!(plan.tracks[0].segments.is_sorted_by_key(|segment| segment.index));
+    }
+
+    /// What its initialization section is was read and kept in a row; no manifest names anything.
+    #[test]
+    fn objects_of_a_track_that_is_no_mp4_count_without_a_manifest() {
+        let mut seen = seen(&[], 600);
+        let init = |track| Row {
+            track,
+            index: 0,
+            state: State::Lost,
+            size_bytes: 100,
+            sha256: None,
+            span: None,
+            defect: Some("the object is WebM, not MP4".to_owned()),
+        };
+        seen.rows = vec![init(Track::Video), init(Track::Audio)];
+        let Completeness::Complete(plan) = judged(&seen) else { panic!("it is complete") };
+        assert_eq!(plan.tracks.len(), 2);
+        let verdict = crate::completeness::check(&seen);
+        assert!(matches!(verdict, Completeness::Broken(Broken::DamagedInit { .. })), "{verdict:?}");
     }
 
     #[test]

@@ -93,11 +93,12 @@ fn present(seen: &Seen, row: &Row) -> Option<Present> {
 
 /// The last index of a track. Where another uploader's manifest names segments, it ends with them and with what follows on
 /// without a hole: what lies further behind may be left from an earlier try. Objects count by themselves only while
-/// nothing of them can be read, because the initialization section has not come.
+/// nothing of them can be read, because the initialization section has not come or is none that we read.
 fn last_index(seen: &Seen, track: Track, rows: &BTreeMap<u32, &Row>, objects_last: u32) -> u32 {
     let declared = seen.declared.as_ref().map_or(0, |declared| declared.last_index(track));
     let claimed = seen.claimed.as_ref().map_or(0, |claims| claims.last_index(track));
-    let unreadable = if rows.contains_key(&0) { 0 } else { objects_last };
+    let is_readable = rows.get(&0).is_some_and(|init| init.defect.is_none());
+    let unreadable = if is_readable { 0 } else { objects_last };
     let known = declared.max(claimed).max(unreadable);
     if claimed == 0 {
         return rows.keys().next_back().copied().unwrap_or(0).max(known);

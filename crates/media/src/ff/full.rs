@@ -13,7 +13,10 @@ use std::io::Read;
 use std::path::Path;
 
 /// Damages of one track that are told one by one; the rest is counted.
-const TOLD_MAX: usize = 100;
+const TOLD_MAX: usize = 1000;
+
+/// Damages that are nearer to the one told before are the same one to whoever looks for its place, in microseconds.
+const APART_US: i64 = 100_000;
 
 /// Frames that a decoder holds back at most (ITU-T H.264 §A.3.1: 16), with room.
 const HELD_MAX: u32 = 64;
@@ -32,8 +35,10 @@ pub struct Full {
     pub frames: u64,
     /// Times that damage was noticed.
     pub damages: u64,
-    /// The first of them.
+    /// The first of them, one every tenth of a second.
     pub first: Vec<Damage>,
+    /// How many lie elsewhere than those in `first`.
+    pub untold: u64,
 }
 
 /// Decodes every packet of every track of a file; `progress` hears the time of the packet that is read, in microseconds.
@@ -60,7 +65,8 @@ fn decode_all(mut input: Input, mut progress: impl FnMut(i64)) -> Result<Vec<Ful
     let mut lanes = Vec::new();
     for track in Track::ALL {
         let found = Lane::open(&input, track)?;
-        lanes.extend(found.map(|lane| (lane, Full { track, packets: 0, frames: 0, damages: 0, first: Vec::new() })));
+        let nothing = Full { track, packets: 0, frames: 0, damages: 0, first: Vec::new(), untold: 0 };
+        lanes.extend(found.map(|lane| (lane, nothing)));
     }
     if lanes.is_empty() {
         return Err(Error::NoStream { object: input.name });
@@ -107,14 +113,19 @@ impl Full {
             Ok(()) => Ok(()),
             Err(error @ Error::Corrupt { .. }) if !error.is_out_of_memory() => {
                 self.damages += 1;
-                if self.first.len() < TOLD_MAX {
-                    let framed = packet.data().is_some_and(is_framed);
-                    self.first.push(Damage {
-                        offset: u64::try_from(packet.position()).unwrap_or(0),
-                        at_us: packet.pts().map(|pts| lane.micros(pts)),
-                        what: error.to_string(),
-                        framed,
-                    });
+                let at_us = packet.pts().map(|pts| lane.micros(pts));
+                let told = self.first.iter().rev().any(|told| match (told.at_us, at_us) {
+                    (Some(told), Some(at)) => (at - told).abs() < APART_US,
+                    (told, at) => told == at,
+                });
+                match told {
+                    true => {}
+                    false if self.first.len() < TOLD_MAX => {
+                        let framed = packet.data().is_some_and(is_framed);
+                        let offset = u64::try_from(packet.position()).unwrap_or(0);
+                        self.first.push(Damage { offset, at_us, what: error.to_string(), framed });
+                    }
+                    false => self.untold += 1,
                 }
                 Ok(())
             }

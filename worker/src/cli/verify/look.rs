@@ -221,16 +221,20 @@ async fn full<R: RangedReader>(
 /// Names the damages of a track, with their segments where they are told.
 fn name(full: &Full, told: Option<&Told>, looked: &mut Looked) {
     let track: Track = full.track;
-    for damage in full.first.iter().take(NAMED_MAX) {
+    // Of damages that nobody tells one by one nobody can know that they lie in a gap.
+    let mut unnamed = [full.untold, 0];
+    for (n, damage) in full.first.iter().enumerate() {
         let segment = told.and_then(|told| told.segment_at(track, damage.offset));
         let segment = segment.map_or(String::new(), |segment| format!(", segment {segment}"));
         let at_ms = damage.at_us.map(|at_us| u64::try_from(at_us).unwrap_or(0) / 1000);
         let known = at_ms.is_some_and(|at_ms| told.is_some_and(|told| told.knows(track, at_ms)));
-        looked.wrong(known, format!("{}{segment}", damage.what));
+        match n < NAMED_MAX {
+            true => looked.wrong(known, format!("{}{segment}", damage.what)),
+            false => unnamed[usize::from(known)] += 1,
+        }
     }
-    let rest = full.damages.saturating_sub(NAMED_MAX as u64);
-    if rest > 0 {
-        looked.wrong(looked.defects.is_empty(), format!("and {rest} more damages of the {track} track"));
+    for (known, more) in [false, true].into_iter().zip(unnamed).filter(|(_, more)| *more > 0) {
+        looked.wrong(known, format!("and {more} more damages of the {track} track"));
     }
 }
 

@@ -130,7 +130,12 @@ async fn declared_ms(cx: &Context, id: &RecordingId) -> Result<Option<u64>, JobE
 /// The gaps of the result: what its plan lacks, and what cannot be decoded. Too much of that is a failure by the same
 /// policy and share that the plan was made by.
 async fn weigh(cx: &Context, plan: &Plan, checked: &Checked) -> Result<Vec<Gap>, JobError> {
-    let found = &checked.findings.gaps;
+    weigh_with(cx, plan, &[], checked).await
+}
+
+/// The same where the making of the result has shown more than was planned.
+async fn weigh_with(cx: &Context, plan: &Plan, shown: &[Gap], checked: &Checked) -> Result<Vec<Gap>, JobError> {
+    let found = &corrupt::together(shown, &checked.findings.gaps);
     let Some(recording) = recordings::get(&cx.db, &plan.recording).await? else { return Ok(Vec::new()) };
     let rules = Rules {
         policy: recording.policy,

@@ -6,7 +6,7 @@
 
 use super::publish::{publish, served};
 use super::write::write;
-use super::{declared_ms, weigh};
+use super::{declared_ms, weigh_with};
 use crate::context::Context;
 use crate::db::plans::Frozen;
 use crate::result::decode::Deaths;
@@ -14,6 +14,7 @@ use crate::result::odd::{self, OddLaid};
 use crate::result::{self, Expected, Source, Story};
 use domain::job::Mux;
 use domain::key::Keys;
+use domain::mux::Plan;
 use queue::{JobCtx, JobError, Outcome, Progress};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -44,8 +45,12 @@ pub(super) async fn make(cx: &Context, ctx: &JobCtx, job: &Mux, frozen: &Frozen)
         engine: "libavformat",
         laid: Some((&laid.layout, report.payload.as_slice())),
     };
+    // The plan knew the objects alone. What taking them apart has shown is weighed like what decoding shows, and before
+    // anything says that there is a result.
+    let (planned, shown) = carried_out.plan.gaps.split_at(frozen.plan.gaps.len());
+    let planned = Plan { gaps: planned.to_vec(), ..carried_out.plan.clone() };
+    let gaps = weigh_with(cx, &planned, shown, &checked).await?;
     cx.store.put(&keys.result_json(job.version), result::describe(&story).into()).await?;
-    let gaps = weigh(cx, &carried_out.plan, &checked).await?;
     publish(cx, ctx, &carried_out.plan, &gaps, served(&frozen.plan, key, report.sha256, &checked)).await
 }
 
