@@ -241,6 +241,11 @@ impl Contender {
         Contender { rounds_max, ..self }
     }
 
+    /// Takes part in one round, unless a target is about it.
+    pub(crate) fn sparing(self) -> Contender {
+        if ["spool", "spool-sha256", "ffmpeg"].contains(&self.key) { self } else { self.at_most(1) }
+    }
+
     fn only_moves(self) -> Contender {
         Contender { floor: true, rounds_max: 5, ..self }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Finalized {
     pub(crate) cpu_s: f64,
     /// Largest resident set of the working process meanwhile.
     pub(crate) rss_bytes: u64,
+    /// Its resident set before.
+    pub(crate) idle_bytes: u64,
 }
 
 impl Site {
@@ -207,7 +209,7 @@ impl Site {
     ) -> Result<Finalized> {
         let pid = i32::try_from(self.work.id())?;
         let cpu_s = usage::cpu_s(pid)?;
-        usage::forget_peak(pid)?;
+        let idle_bytes = usage::forget_peak(pid)?;
         let begun = Instant::now();
         begin().await?;
         let path = format!("/api/recordings/{}", recording.id);
@@ -225,6 +227,7 @@ impl Site {
             job_s: self.number(job, &recording.id).await?,
             cpu_s: usage::cpu_s(pid)? - cpu_s,
             rss_bytes: usage::peak_rss_bytes(pid)?,
+            idle_bytes,
         })
     }
 

@@ -97,9 +97,10 @@ pub(crate) fn peak_rss_bytes(pid: i32) -> Result<u64> {
     Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? << 10)
 }
 
-/// Lets a running process's peak begin anew.
-pub(crate) fn forget_peak(pid: i32) -> Result<()> {
-    Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+/// Lets a running process's peak begin anew, and gives what it is now.
+pub(crate) fn forget_peak(pid: i32) -> Result<u64> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+    peak_rss_bytes(pid)
 }
 
 /// Bytes of everything below a folder that is not the result.
