@@ -39,6 +39,8 @@ const READING: &str = "\
 
 - **Wall** is from the start of the process to its end. **CPU** is its time in the program and in the kernel, of all its processes. **RSS** is the largest resident set of any of them.
 - **Read** and **written** are bytes asked of the kernel (`/proc/PID/io`), as multiples of all bytes of the set's segments; what lies in the page cache counts like what comes from the disk. Over S3 they are counted by the server.
+- RSS counts what the program shares with others too: FFmpeg's libraries and everything they are linked to are 33 MiB of it on Debian, before anything is done. Over S3 the worker is started anew before every job; after the 10 minutes it is the same process all the time, and keeps what the C library's allocator does not give back.
+- A folder of segments has no indexes, so `spool mux` reads the head of each segment before, about a kilobyte however few the bits; what follows is read once, and the header of the result is read back. The worker has the indexes in its database.
 - **Temporary disk** is the most that lay beside the result at one time.
 - **Lost** are packets of picture and sound that are in the segments and not in the result; **A/V shift** is by how much sound is later than in the segments. A peer that ends with exit code 0 may still have lost something.
 - The sets lie in the page cache before the first round, and the disk is idle before every run.
@@ -107,7 +109,7 @@ const REPRODUCE: &str = "
 ## How to reproduce it
 
 `make bench-mux` builds a release of `spool` and of the harness in `bench/`, makes the sets (kept in `target/bench/mux/sets`, 2 GB), fetches the newer FFmpeg programs (`scripts/tools.sh peers`), runs everything and writes this file.
-It needs 6 GB of disk and takes less than 15 minutes besides building.
+It needs 6 GB of disk, and besides building about a quarter of an hour on a machine that does nothing else; what it took here is said above.
 `make bench-mux QUICK=1` does the same with small sets in about a minute and writes `target/bench/mux/quick.md`; it tries the harness and says nothing about speed.
 GStreamer, MP4Box and Bento4's mp4mux are measured too where they are on the path.
 ";

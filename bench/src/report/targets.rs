@@ -85,7 +85,7 @@ fn rss(name: &str, runs: &[Finalized], targets: &mut Vec<Target>) {
     let most = Spread::of(runs.iter().map(|run| run.rss_bytes as f64).collect()).most / (1 << 20) as f64;
     let idle = Spread::of(runs.iter().map(|run| run.idle_bytes as f64).collect()).least / (1 << 20) as f64;
     let what = format!("{name}: memory of the whole working process");
-    let measured = format!("{most:.1} MiB, idle {idle:.1} MiB");
+    let measured = format!("{most:.1} MiB, before the job {idle:.1} MiB");
     targets.push(Target { what, promised: "≤ 64 MiB", measured, holds: most <= RSS_MAX_MIB });
 }
 
