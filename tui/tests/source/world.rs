@@ -124,7 +124,8 @@ impl Console {
             }
         };
         let found = tokio::time::timeout(PATIENCE, hear).await;
-        found.unwrap_or_else(|_| panic!("never came: {what}; heard:\n{}", heard.join("\n")))
+        let last = heard.len().saturating_sub(10);
+        found.unwrap_or_else(|_| panic!("never came: {what}; last heard:\n{}", heard[last..].join("\n")))
     }
 
     pub(crate) async fn reply(&mut self, generation: u64) -> Reply {
