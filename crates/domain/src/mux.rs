@@ -6,6 +6,7 @@
 use crate::id::{OwnerId, RecordingId, Sha256};
 use crate::segment::Track;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Layout written by this build. It changes whenever the same plan would give other bytes, or a plan says what builds
@@ -19,7 +20,10 @@ pub const LAYOUT_VERSIONS: std::ops::RangeInclusive<u32> = 1..=LAYOUT_VERSION;
 /// Layout version of a plan whose objects libavformat has to take apart, because their index cannot be told: what is inside
 /// the segments is known when the result is made, and its bytes are no function of the plan. Far from any other, so that
 /// builds that know of no such plans refuse it like one of the future.
-pub const LAYOUT_ODD: u32 = 1_000_000;
+pub const LAYOUT_ODD: u32 = 1_000_001;
+
+/// Such layouts that this build can still carry out. A plan of the first one names neither entity tags nor digests.
+pub const LAYOUTS_ODD: std::ops::RangeInclusive<u32> = 1_000_000..=LAYOUT_ODD;
 
 /// A stretch without samples up to this long is rounding, priming or a late frame (milliseconds): the sample before it
 /// lasts until the next one, and nothing is told. What is longer is in the plan.
@@ -61,6 +65,10 @@ pub struct PlanTrack {
     /// What fills a stretch without samples.
     #[serde(default, skip_serializing_if = "Fill::is_hold")]
     pub fill: Fill,
+    /// Entity tags that the store had for objects that have no row to keep them, by index, 0 for the initialization
+    /// section: those that libavformat has to take apart ([`LAYOUT_ODD`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub etags: BTreeMap<u32, String>,
 }
 
 /// What fills a stretch of a track without samples.

@@ -82,7 +82,7 @@ pub async fn get(
 
 fn read(row: &QueryResult) -> Result<Result<Frozen, Unreadable>, DbErr> {
     let found: u32 = number(row, "layout_version")?;
-    if !domain::mux::LAYOUT_VERSIONS.contains(&found) && found != domain::mux::LAYOUT_ODD {
+    if !domain::mux::LAYOUT_VERSIONS.contains(&found) && !domain::mux::LAYOUTS_ODD.contains(&found) {
         return Ok(Err(Unreadable::Layout { found }));
     }
     let body: String = column(row, "body")?;

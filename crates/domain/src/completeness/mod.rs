@@ -324,7 +324,7 @@ fn plan(seen: &Seen, views: &[TrackView], lanes: Vec<Lane>, gaps: Vec<Gap>, repa
         let is_silence = |repair: &Repair| repair.track == lane.track && repair.kind == RepairKind::Silence;
         let fill = if repairs.iter().any(is_silence) { Fill::Silence } else { Fill::Hold };
         let segments = lane.pieces.into_iter().map(|piece| piece.present.segment).collect();
-        Some(PlanTrack { track: lane.track, init, segments, fill })
+        Some(PlanTrack { track: lane.track, init, segments, fill, etags: BTreeMap::new() })
     };
     Plan {
         layout_version: LAYOUT_VERSION,

@@ -31,7 +31,7 @@ pub fn check_odd(seen: &Seen, inits: &BTreeMap<Track, PlanObject>) -> Completene
         }
         let segment = |(index, size_bytes)| PlanSegment { index, size_bytes, sha256: None, shift: 0, salvaged: false };
         let segments = objects.into_iter().map(segment).collect();
-        tracks.push(PlanTrack { track, init, segments, fill: Fill::Hold });
+        tracks.push(PlanTrack { track, init, segments, fill: Fill::Hold, etags: BTreeMap::new() });
     }
     if tracks.is_empty() {
         return Completeness::Broken(Broken::NothingUploaded);

@@ -20,7 +20,7 @@ use domain::corrupt::{self, Rules};
 use domain::id::{RecordingId, Sha256};
 use domain::job::Mux;
 use domain::key::Keys;
-use domain::mux::{Gap, LAYOUT_ODD, Plan};
+use domain::mux::{Gap, LAYOUTS_ODD, Plan};
 use domain::recording::{Cause, State};
 use domain::retry::Fault;
 use media::layout::Layout;
@@ -35,7 +35,7 @@ impl Job for Mux {
             return Ok(ended);
         }
         let frozen = planned(cx, self).await?;
-        let is_odd = frozen.plan.layout_version == LAYOUT_ODD;
+        let is_odd = LAYOUTS_ODD.contains(&frozen.plan.layout_version);
         if is_odd && cx.config.mux.engine == Engine::Index {
             let why = "only libavformat can read this recording, and mux.engine is index";
             return Err(JobError::new(Fault::Permanent, "engine", why));
