@@ -108,6 +108,7 @@ enum Command {
 
 /// Carries out the command line of this process.
 pub(crate) fn main() -> Exit {
+    media::ff::memory::bound();
     let cli = Cli::parse();
     let out = if cli.json { Output::Json } else { Output::Text };
     // This program has the hidden command; where it cannot be found, whatever needs it says so.

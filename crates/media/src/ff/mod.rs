@@ -17,6 +17,7 @@ pub mod full;
 mod input;
 mod lane;
 pub mod look;
+pub mod memory;
 pub mod oracle;
 pub mod pictures;
 pub mod probe;

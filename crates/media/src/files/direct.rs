@@ -31,7 +31,10 @@ pub(super) struct Direct {
     direct: Arc<File>,
     /// The same file: for its end, which is no whole block.
     plain: Arc<File>,
-    gathered: Block,
+    /// Given up by a flush, since mostly nothing follows it.
+    gathered: Option<Block>,
+    /// What was gathered when it was given up, and begins the next one.
+    flushed: Vec<u8>,
     /// Where the gathered block belongs.
     at: u64,
     under_way: Option<JoinHandle<io::Result<Block>>>,
@@ -41,7 +44,8 @@ impl Direct {
     /// `None` where the file at `path`, open as `plain` and empty, cannot be written so.
     pub(super) fn open(path: &Path, plain: &Arc<File>) -> Option<Direct> {
         let direct = Arc::new(open(path).ok()?);
-        Some(Direct { direct, plain: Arc::clone(plain), gathered: Block::new(), at: 0, under_way: None })
+        let plain = Arc::clone(plain);
+        Some(Direct { direct, plain, gathered: None, flushed: Vec::new(), at: 0, under_way: None })
     }
 
     /// Appends the pieces. They may not be seen by others before [`Direct::flush`].
@@ -49,19 +53,21 @@ impl Direct {
         for piece in pieces {
             let mut rest = &piece[..];
             while !rest.is_empty() {
-                rest = self.gathered.take(rest);
-                if self.gathered.len == BLOCK_BYTES {
-                    self.hand_off().await?;
+                let mut gathered =
+                    self.gathered.take().unwrap_or_else(|| Block::of(&std::mem::take(&mut self.flushed)));
+                rest = gathered.take(rest);
+                if gathered.len == BLOCK_BYTES {
+                    gathered = self.hand_off(gathered).await?;
                 }
+                self.gathered = Some(gathered);
             }
         }
         Ok(())
     }
 
-    /// Has the gathered block written while the next one is gathered.
-    async fn hand_off(&mut self) -> io::Result<()> {
+    /// Has the gathered block written while the next one is gathered, which it gives.
+    async fn hand_off(&mut self, full: Block) -> io::Result<Block> {
         let empty = self.written().await?.unwrap_or_else(Block::new);
-        let full = std::mem::replace(&mut self.gathered, empty);
         let (direct, plain, at) = (Arc::clone(&self.direct), Arc::clone(&self.plain), self.at);
         self.at += full.len as u64;
         self.under_way = Some(tokio::task::spawn_blocking(move || {
@@ -72,7 +78,7 @@ impl Direct {
             }
             Ok(full.emptied())
         }));
-        Ok(())
+        Ok(empty)
     }
 
     /// Waits for the block under way, and gives it to be filled again.
@@ -90,8 +96,13 @@ impl Direct {
     /// Writes what is gathered, the end of the file among it. More may be appended afterwards.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.written().await?;
-        let (plain, at, tail) = (Arc::clone(&self.plain), self.at, self.gathered.bytes().to_vec());
-        blocking(move || plain.write_all_at(&tail, at)).await
+        let (plain, at) = (Arc::clone(&self.plain), self.at);
+        let Some(gathered) = self.gathered.take() else { return Ok(()) };
+        let tail = gathered.bytes().to_vec();
+        drop(gathered);
+        let written = blocking(move || plain.write_all_at(&tail, at).map(|()| tail));
+        self.flushed = written.await?;
+        Ok(())
     }
 }
 
@@ -121,6 +132,13 @@ impl Block {
         // Where it cannot be told the write is refused, and made the plain way.
         let start = memory.as_ptr().align_offset(ALIGNMENT_BYTES).min(ALIGNMENT_BYTES);
         Block { memory, start, len: 0 }
+    }
+
+    /// One that begins with these bytes, fewer than a block.
+    fn of(bytes: &[u8]) -> Block {
+        let mut block = Block::new();
+        block.take(bytes);
+        block
     }
 
     /// Appends as many of the bytes as there is room for, and gives the others back.

@@ -155,6 +155,8 @@ async fn write(
         mux::Error::SourceChanged { .. } => Failure::new("source-changed", &error),
         mux::Error::Read { .. } | mux::Error::Write { .. } => Failure::new("io", &error),
     })?;
+    // The header of a long result is read back into as much memory as the buffers of both had.
+    drop(segments);
     file.flush().await.map_err(|error| Failure::io("write result", &error))?;
     let ranges = FileRanges::open(file.aside()).await.map_err(|error| Failure::io("open result", &error))?;
     let found = readback::read(&ranges, ranges.size_bytes()).await;
