@@ -160,6 +160,11 @@ fn touches(before: &Shape, after: &Shape) -> bool {
     to_ms(before.end.abs_diff(after.start), before.timescale) <= STRETCH_MS
 }
 
+/// `after` goes on where `before` ends, and they can follow one another in one clock.
+fn leads_on(before: &Shape, after: &Shape) -> bool {
+    touches(before, after) && follows(before, after)
+}
+
 /// Segments of one clock, by time.
 #[derive(Debug, Default)]
 struct Order(BTreeMap<(u64, usize), ()>);
@@ -210,14 +215,15 @@ impl Order {
 /// Positions of the segments of each clock, by time. A segment that fits into no hole of its clock begins a new one.
 ///
 /// A stretch of the new clock may fit by chance into a hole of the old one, before the rest of it collides: it belongs to
-/// the new one, since it leads up to the collision without a break.
+/// the new one, since it leads up to the collision without a break. What overlaps breaks it too: taken along, it would
+/// overlap in the new clock.
 fn clocks(kept: &[Present]) -> Vec<Vec<usize>> {
     let mut done: Vec<Vec<usize>> = Vec::new();
     let mut order = Order::default();
     // Back from here, every segment of the clock lies before one with a smaller index.
     let mut displaced_from = None;
     for (at, one) in kept.iter().enumerate() {
-        let leads_on = at > 0 && touches(&kept[at - 1].shape, &one.shape);
+        let leads_on = at > 0 && leads_on(&kept[at - 1].shape, &one.shape);
         match order.fit(kept, one) {
             Fit::Behind => displaced_from = None,
             Fit::Between if leads_on => displaced_from = displaced_from.or(Some(at)),

@@ -67,15 +67,17 @@ fn assert_moved_together(plan: &Plan) {
 
 fn some_made(track: Track) -> impl Strategy<Value = Vec<Made>> {
     let (_, frame) = Made::scale(track);
-    let one = (0u64..14, 1u64..5, 0u64..3, any::<bool>());
+    // Beside the grid by as little as is shrunk, or by a few samples more.
+    let early = prop_oneof![3 => Just(0u64), 1 => 0..=4u64];
+    let one = (0u64..14, 1u64..5, 0u64..3, any::<bool>(), early);
     prop::collection::vec(one, 0..8).prop_map(move |all| {
-        let made = |(nth, (at, length, bytes, lost)): (usize, (u64, u64, u64, bool))| {
+        let made = |(nth, (at, length, bytes, lost, early)): (usize, (u64, u64, u64, bool, u64))| {
             let samples = (length * grid(track) / frame) as u32;
             let index = nth as u32 + 1;
             (!lost || !index.is_multiple_of(3)).then_some(Made {
                 track,
                 index,
-                start: at * grid(track),
+                start: (at * grid(track)).saturating_sub(early * frame),
                 samples,
                 bytes,
             })
@@ -247,4 +249,30 @@ fn a_segment_of_another_clock_that_was_lost_is_a_gap_of_its_own_clock() {
     let plan = planned(&verdict).unwrap();
     assert_sound(&seen, plan);
     assert_moved_together(plan);
+}
+
+/// The picture's fourth segment overlaps the third, which fits into a hole of the old clock.
+#[test]
+fn a_new_clock_does_not_begin_with_an_overlap() {
+    let of = |track, all: &[(u64, u32)]| {
+        let made = |(at, &(start, samples)): (usize, &(u64, u32))| Made {
+            track,
+            index: at as u32 + 1,
+            start,
+            samples,
+            bytes: at as u64,
+        };
+        all.iter().enumerate().map(made).collect::<Vec<_>>()
+    };
+    let video = of(Track::Video, &[(0, 15), (360_000, 15), (225_000, 45), (357_000, 15), (0, 15), (135_000, 45)]);
+    let audio = of(Track::Audio, &[(0, 23), (192_000, 46), (144_000, 70), (0, 23)]);
+    let seen = asked([video, audio].concat(), true);
+    match check(&seen) {
+        Completeness::Broken(Broken::TfdtBack { .. }) => {}
+        verdict => {
+            let plan = planned(&verdict).unwrap();
+            assert_sound(&seen, plan);
+            assert_moved_together(plan);
+        }
+    }
 }
