@@ -292,27 +292,20 @@ pub async fn claim(db: &impl ConnectionTrait, id: &RecordingId, track: Track) ->
     rows.and_then(read).map_err(Error::of("read segments for the manifest", id))
 }
 
-/// Notes that the store has a manifest that knows everything up to `stored_seq`. Never goes back.
+/// Notes that the store has a manifest of `recording` as it was read. When its plan was frozen or its end confirmed since,
+/// nothing is noted: that manifest does not say so, and the last one is still to be written.
 ///
 /// # Errors
 /// The database's.
-pub async fn manifest_written(db: &impl ConnectionTrait, id: &RecordingId, stored_seq: u64) -> Result<(), Error> {
-    let sql = "UPDATE spool.recording SET manifest_seq = greatest(manifest_seq, $2), manifest_at = now() WHERE id = $1";
-    let done = execute(db, sql, [id.as_str().into(), super::segments::big(stored_seq).into()]).await;
-    done.map(|_| ()).map_err(Error::of("note manifest", id))
-}
-
-/// When the plan of `version` was frozen; `None` when it was not.
-///
-/// # Errors
-/// The database's.
-pub async fn frozen_at(
-    db: &impl ConnectionTrait,
-    id: &RecordingId,
-    version: u32,
-) -> Result<Option<DateTime<Utc>>, Error> {
-    let sql = "SELECT created_at FROM spool.plan WHERE recording_id = $1 AND version = $2";
-    let row = one(db, sql, [id.as_str().into(), i64::from(version).into()]).await;
-    let read = |row: Option<QueryResult>| row.map(|row| column(&row, "created_at")).transpose();
-    row.and_then(read).map_err(Error::of("look at plan", id))
+pub async fn manifest_written(db: &impl ConnectionTrait, recording: &recordings::Recording) -> Result<(), Error> {
+    let sql = "UPDATE spool.recording SET manifest_seq = greatest(manifest_seq, $2), manifest_at = now() \
+        WHERE id = $1 AND plan_version = $3 AND frozen_version = $4 AND provisional = $5";
+    let values = [
+        recording.id.as_str().into(),
+        super::segments::big(recording.stored_seq).into(),
+        i64::from(recording.plan_version).into(),
+        i64::from(recording.frozen_version).into(),
+        recording.provisional.into(),
+    ];
+    execute(db, sql, values).await.map(|_| ()).map_err(Error::of("note manifest", &recording.id))
 }

@@ -45,7 +45,7 @@ pub enum Unreadable {
 pub async fn freeze(tx: &DatabaseTransaction, plan: &Plan) -> Result<bool, Error> {
     let failed = |source| Error { operation: "freeze plan", object: plan.recording.to_string(), source };
     let version = i64::from(plan.version);
-    let shut = "UPDATE spool.recording SET frozen_version = plan_version \
+    let shut = "UPDATE spool.recording SET frozen_version = plan_version, manifest_at = NULL \
         WHERE id = $1 AND state = 'finalizing' AND plan_version = $2 AND frozen_version < $2";
     if execute(tx, shut, [plan.recording.as_str().into(), version.into()]).await.map_err(failed)? != 1 {
         return Ok(false);
@@ -166,8 +166,8 @@ pub async fn explain(tx: &DatabaseTransaction, id: &RecordingId, code: &str, mes
 /// # Errors
 /// The database's.
 pub async fn confirm_end(tx: &DatabaseTransaction, id: &RecordingId) -> Result<bool, Error> {
-    let sql = "UPDATE spool.recording SET provisional = false, signalled_at = coalesce(signalled_at, now()) \
-        WHERE id = $1 AND provisional";
+    let sql = "UPDATE spool.recording SET provisional = false, signalled_at = coalesce(signalled_at, now()), \
+        manifest_at = NULL WHERE id = $1 AND provisional";
     Ok(execute(tx, sql, [id.as_str().into()]).await.map_err(Error::of("confirm end", id))? == 1)
 }
 

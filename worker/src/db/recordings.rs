@@ -52,7 +52,7 @@ pub struct Recording {
     pub stored_seq: u64,
     /// `stored_seq` as the manifest in the store knows it.
     pub manifest_seq: u64,
-    /// When the manifest was last written.
+    /// When the manifest was last written; `None` again from the moment at which it is complete until it says so.
     pub manifest_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -65,6 +65,17 @@ impl Recording {
     pub fn door(&self) -> Door {
         let frozen = self.frozen_version >= self.plan_version;
         Door { state: self.state, provisional: self.provisional, frozen }
+    }
+
+    /// Whether nothing more can come: the plan is frozen, and the end is no guess.
+    pub fn is_complete(&self) -> bool {
+        self.door().frozen && !self.provisional
+    }
+
+    /// Whether the manifest that says that it is complete is still to be written. What becomes complete forgets when its
+    /// manifest was written, because moments of two transactions tell nothing of their order.
+    pub fn awaits_last_manifest(&self) -> bool {
+        self.source == Source::Spool && self.is_complete() && self.manifest_at.is_none()
     }
 }
 

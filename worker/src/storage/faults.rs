@@ -13,6 +13,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A kind of call below the retries: a request to a server, or a step on a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,8 @@ pub enum Fault {
     Forget,
     /// It waits before the store is asked.
     Delay(Duration),
+    /// It waits until the faults are cleared, before the store is asked.
+    Hold,
     /// A read ends after so many bytes without an error. Other calls go on.
     Truncate(usize),
 }
@@ -59,6 +62,7 @@ pub struct Faults(Arc<Mutex<State>>);
 struct State {
     rules: Vec<(Call, Range<u64>, Fault)>,
     seen: BTreeMap<Call, Seen>,
+    cleared: watch::Sender<()>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -83,7 +87,9 @@ impl Faults {
 
     /// No call meets a fault any more.
     pub fn clear(&self) {
-        self.state().rules.clear();
+        let mut state = self.state();
+        state.rules.clear();
+        state.cleared.send_replace(());
     }
 
     /// Calls so far, those that met a fault included.
@@ -122,6 +128,10 @@ impl Faults {
             Some(Fault::Refuse) => return Err(Error::new(ErrorKind::PermissionDenied, "a fault on purpose")),
             Some(Fault::Forget) => return made.await.and_then(|_| Err(transient())),
             Some(Fault::Delay(duration)) => tokio::time::sleep(duration).await,
+            Some(Fault::Hold) => {
+                let mut cleared = self.state().cleared.subscribe();
+                let _ = cleared.changed().await;
+            }
             Some(Fault::Truncate(size_bytes)) => return Ok((made.await?, Some(size_bytes))),
             None => {}
         }

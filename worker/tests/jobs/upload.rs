@@ -6,6 +6,7 @@ use crate::world::{World, set};
 use domain::id::Sha256;
 use domain::job::{Kind, Queue};
 use domain::key::Keys;
+use domain::manifest::Manifest;
 use domain::mux::GapCause;
 use domain::recording::State;
 use domain::segment::{self, Name, Track};
@@ -253,6 +254,36 @@ async fn upload_loses_nothing_that_is_sent_again_while_it_is_being_given_up(mode
     .await;
     assert_eq!(world.number("SELECT count(*) FROM spool.event WHERE type = 'segment.lost'", []).await, 0);
     worker.stop().await;
+}
+
+/// The plan is frozen while the manifest that does not know it is on its way. What is noted of that one, later than the
+/// freeze, must not pass for the last one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn manifest_on_its_way_when_the_plan_is_frozen_is_not_the_last() {
+    let (world, faults) = World::with_faults(Mode::Local).await;
+    let id = world.create("r").await;
+    world.accept_set(&id, set(), |_, _| true).await;
+    // Behind every object of the recording.
+    let objects = set().objects().len() as u64;
+    faults.set(Call::Finish, objects..objects + 1, Fault::Hold);
+    let ingest = world.work_on(&[Queue::Ingest]);
+    wait::until("a manifest is on its way", PATIENCE, || async {
+        (faults.calls(Call::Finish) > objects).then_some(())
+    })
+    .await;
+    world.declare(&id, set()).await;
+    world.complete(&id).await;
+    let control = world.work_on(&[Queue::Control]);
+    wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+    faults.clear();
+    let key = Keys::new(&world.recording(&id).await.owner, &id).manifest();
+    wait::until("the manifest is complete", PATIENCE, || async {
+        let bytes = world.cx.store.get(&key).await.ok()?;
+        Manifest::parse(&bytes).unwrap().complete.then_some(())
+    })
+    .await;
+    control.stop().await;
+    ingest.stop().await;
 }
 
 /// Of four segments on their way one meets a fault and the others take longer. They are not brought again.

@@ -3,12 +3,12 @@
 use super::bucket::{Looked, asks_for_check};
 use super::{list, put_check, takes_segments};
 use crate::context::Context;
-use crate::db::{self, listing, recordings, segments};
+use crate::db::{self, recordings, segments};
 use crate::jobs::{end_in, obsolete, unless_locked};
 use chrono::{DateTime, Utc};
 use domain::id::RecordingId;
 use domain::job::Queue;
-use domain::recording::{Source, State};
+use domain::recording::State;
 use queue::{JobCtx, JobError, Outcome};
 use std::time::Duration;
 
@@ -43,10 +43,7 @@ pub(super) async fn end(
     // Whoever froze the plan while this attempt ran found it running and enqueued none either: the last rows and the end
     // of the listing, and the manifest that says that it is complete.
     let listed = list::append(cx, &tx, id).await?;
-    let frozen_at = listing::frozen_at(&tx, id, recording.plan_version).await?;
-    let ours = recording.source == Source::Spool;
-    let unsaid = ours && !recording.provisional && frozen_at.is_some_and(|at| recording.manifest_at < Some(at));
-    if listed.more || unsaid {
+    if listed.more || recording.awaits_last_manifest() {
         return end_in(cx, ctx, tx, Outcome::Snooze(Duration::ZERO), ring).await;
     }
     let next_look = looked.and_then(|looked| looked.next_at);

@@ -21,20 +21,18 @@ pub(super) async fn write(cx: &Context, ctx: &JobCtx, id: &RecordingId) -> Resul
         // It is the other uploader's, who goes on rewriting it.
         return Ok(None);
     }
-    let frozen_at = listing::frozen_at(&cx.db, id, recording.plan_version).await?;
-    let complete = frozen_at.is_some() && !recording.provisional;
-    let final_due = complete && recording.manifest_at < frozen_at;
-    if recording.manifest_seq >= recording.stored_seq && !final_due {
+    let last = recording.awaits_last_manifest();
+    if recording.manifest_seq >= recording.stored_seq && !last {
         return Ok(None);
     }
     let interval = chrono::TimeDelta::from_std(cx.config.live.manifest_interval).unwrap_or_default();
     let due_at = recording.manifest_at.map_or(recording.now, |at| at + interval);
-    if due_at > recording.now && !final_due {
+    if due_at > recording.now && !last {
         return Ok(Some(due_at));
     }
     let video = listing::claim(&cx.db, id, Track::Video).await?;
     let audio = listing::claim(&cx.db, id, Track::Audio).await?;
-    let manifest = Manifest { version: VERSION, video, audio, complete };
+    let manifest = Manifest { version: VERSION, video, audio, complete: recording.is_complete() };
     // The manifest is the one object that is rewritten. An attempt that slept through its lease must not put an old one
     // over what its successor wrote, so it asks once more whether the job is still its own.
     if !ctx.is_mine().await? {
@@ -42,6 +40,6 @@ pub(super) async fn write(cx: &Context, ctx: &JobCtx, id: &RecordingId) -> Resul
     }
     let key = Keys::new(&recording.owner, id).manifest();
     cx.store.put(&key, manifest.render().into()).await?;
-    listing::manifest_written(&cx.db, id, recording.stored_seq).await?;
+    listing::manifest_written(&cx.db, &recording).await?;
     Ok(None)
 }
