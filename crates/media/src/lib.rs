@@ -4,6 +4,7 @@
 
 pub mod boxes;
 pub mod defect;
+pub mod ebml;
 #[cfg(feature = "ff")]
 pub mod ff;
 pub mod files;

@@ -1,0 +1,270 @@
+//! What of a Matroska or WebM stream is whole, told by the lengths of its elements alone.
+//!
+//! EBML (RFC 8794) is elements inside elements, each with an identifier and a length; Matroska (RFC 9559) says which. A
+//! walk over them finds what is no element, what reaches past the end, and which clusters are not in the order of time,
+//! without a look at what pictures and sound are. libavformat says none of that: it looks for the next cluster and goes
+//! on, and swallows what stands behind an element that was cut off. So the walk comes first, and what it has found is
+//! read as if it were padding ([`Mended`]).
+//!
+//! Nothing is repaired and nothing is guessed. Bytes inside a block are not looked at. Memory is bounded by a window, the
+//! pieces and [`DAMAGES_MAX`]; each byte is read at most twice but for a window at each damage.
+
+#![forbid(unsafe_code)]
+
+mod element;
+mod mended;
+mod order;
+mod window;
+
+pub use mended::Mended;
+pub use order::{Order, order};
+
+use element::{Element, Kind};
+use std::io::{self, Read, Seek};
+use window::Window;
+
+/// First bytes of every EBML document (RFC 8794, 11.2.1).
+pub const MAGIC: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+
+/// Damages that are told apart. What has more is lost from there on.
+pub const DAMAGES_MAX: usize = 1_000;
+
+/// A range of bytes that are no whole elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    /// Its first byte.
+    pub from: u64,
+    /// The first one behind it; equal to `from` where bytes are missing and none is wrong.
+    pub to: u64,
+    /// What is wrong.
+    pub kind: DamageKind,
+}
+
+/// What is wrong with a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DamageKind {
+    /// An element says that it is longer than there are bytes.
+    Cut,
+    /// What is there is no element, or not one that may be there.
+    Broken,
+}
+
+/// What a walk has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// What is not whole, ascending; they do not touch one another.
+    pub damages: Vec<Damage>,
+    /// Clusters that do not reach as far as they say: where their length is written, and in how many bytes.
+    pub clusters_cut: Vec<(u64, u8)>,
+    /// For every piece the time stamp of the cluster that it begins with, in units of the stream; `None`: it does not
+    /// begin with one.
+    pub stamps: Vec<Option<u64>>,
+}
+
+/// Walks over a stream of `size_bytes` bytes. `starts` is where its pieces begin, ascending.
+///
+/// # Errors
+/// The stream cannot be read. What is in it is no error.
+pub fn walk(reader: impl Read + Seek, size_bytes: u64, starts: &[u64]) -> io::Result<Survey> {
+    let stamps = vec![None; starts.len()];
+    let survey = Survey { stamps, ..Survey::default() };
+    let segment_end = None;
+    let window = Window::of(reader, size_bytes);
+    Walk { window, starts, survey, at: 0, segment_end, cluster: None, doubtful: None, ended: None }.run()
+}
+
+/// The cluster that is being walked.
+#[derive(Debug, Clone, Copy)]
+struct Cluster {
+    at: u64,
+    /// `None`: it ends where the next one begins.
+    end: Option<u64>,
+    /// Where its length is written, and in how many bytes.
+    length: (u64, u8),
+}
+
+struct Walk<'a, R> {
+    window: Window<R>,
+    starts: &'a [u64],
+    survey: Survey,
+    at: u64,
+    segment_end: Option<u64>,
+    cluster: Option<Cluster>,
+    /// The newest element, as long as nothing valid has followed it: its length may be what is wrong.
+    doubtful: Option<u64>,
+    /// The cluster that ends right where its last element does: two lengths agree.
+    ended: Option<Cluster>,
+}
+
+impl<R: Read + Seek> Walk<'_, R> {
+    fn run(mut self) -> io::Result<Survey> {
+        loop {
+            if self.cluster.is_some_and(|cluster| cluster.end == Some(self.at)) {
+                self.ended = self.cluster.take();
+            }
+            if self.at >= self.window.size_bytes() {
+                self.end();
+                return Ok(self.survey);
+            }
+            match element::at(&mut self.window, self.at)?.filter(|element| self.may_be_here(element)) {
+                Some(element) if self.ends_inside(&element) => self.step(&element)?,
+                Some(element) => self.overlong(&element)?,
+                None if element::head_is_cut(&mut self.window, self.at)? => {
+                    self.doubtful = None;
+                    self.damaged(DamageKind::Cut)?;
+                }
+                None => self.damaged(DamageKind::Broken)?,
+            }
+            self.ended = None;
+        }
+    }
+
+    fn may_be_here(&self, element: &Element) -> bool {
+        match element.kind {
+            Kind::Top | Kind::Segment | Kind::Cluster | Kind::Other | Kind::Padding => true,
+            Kind::Stamp | Kind::Block | Kind::InCluster => self.cluster.is_some(),
+        }
+    }
+
+    /// Where an element must have ended at the latest.
+    fn bound(&self, element: &Element) -> u64 {
+        let cluster = self.cluster.and_then(|cluster| cluster.end);
+        match element.kind {
+            Kind::Stamp | Kind::Block | Kind::InCluster | Kind::Padding => cluster.unwrap_or(u64::MAX),
+            Kind::Top | Kind::Segment | Kind::Cluster | Kind::Other => u64::MAX,
+        }
+    }
+
+    fn ends_inside(&self, element: &Element) -> bool {
+        let last = self.bound(element).min(self.window.size_bytes());
+        // What is entered may be cut off further on; its parts tell where.
+        matches!(element.kind, Kind::Segment | Kind::Cluster) || element.end().is_some_and(|end| end <= last)
+    }
+
+    fn step(&mut self, element: &Element) -> io::Result<()> {
+        match element.kind {
+            Kind::Segment => {
+                self.leave_cluster();
+                (self.segment_end, self.at) = (element.end(), element.body);
+            }
+            Kind::Cluster => {
+                self.leave_cluster();
+                let length = (element.at + 4, element.length_bytes);
+                self.cluster = Some(Cluster { at: element.at, end: element.end(), length });
+                (self.doubtful, self.at) = (Some(element.at), element.body);
+                return Ok(());
+            }
+            Kind::Top | Kind::Other => {
+                self.leave_cluster();
+                self.at = element.end().unwrap_or(element.body);
+            }
+            Kind::Stamp => {
+                self.stamp(element)?;
+                (self.doubtful, self.at) = (Some(element.at), element.end().unwrap_or(element.body));
+                return Ok(());
+            }
+            Kind::Block | Kind::InCluster | Kind::Padding => {
+                let in_cluster = self.cluster.is_some();
+                (self.doubtful, self.at) = (in_cluster.then_some(element.at), element.end().unwrap_or(element.body));
+                return Ok(());
+            }
+        }
+        self.doubtful = None;
+        Ok(())
+    }
+
+    /// Something begins that is in no cluster: one that said it was longer has lost what it says.
+    fn leave_cluster(&mut self) {
+        let Some(cluster) = self.cluster.take() else { return };
+        if cluster.end.is_some_and(|end| end > self.at) {
+            self.survey.clusters_cut.push(cluster.length);
+            self.note(Damage { from: self.at, to: self.at, kind: DamageKind::Cut });
+        }
+    }
+
+    /// Remembers the time of the cluster that a piece begins with.
+    fn stamp(&mut self, element: &Element) -> io::Result<()> {
+        let Some(piece) = self.cluster.and_then(|cluster| self.starts.binary_search(&cluster.at).ok()) else {
+            return Ok(());
+        };
+        if self.survey.stamps[piece].is_none() {
+            let len = element.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+            self.survey.stamps[piece] = self.window.unsigned(element.body, len)?;
+        }
+        Ok(())
+    }
+
+    /// An element says that it ends behind the end of what it is in.
+    fn overlong(&mut self, element: &Element) -> io::Result<()> {
+        if matches!(element.kind, Kind::Other | Kind::Padding) && self.cluster.is_none() {
+            // An index or tags that were cut off: no picture and no sound is lost with them, unless something follows.
+            let end = self.window.size_bytes();
+            match element::resume(&mut self.window, self.at + 1, self.segment_end)? {
+                Some(next) => self.lose(Damage { from: self.at, to: next, kind: DamageKind::Broken }),
+                None => self.at = end,
+            }
+            self.doubtful = None;
+            return Ok(());
+        }
+        // The one before it was followed by an element, even though by one that is cut.
+        self.doubtful = None;
+        self.damaged(DamageKind::Cut)
+    }
+
+    /// What stands at `at` is wrong, and so is the element before it when its length has led here. The next place where
+    /// a cluster begins is safe; in the middle of one nothing tells which.
+    fn damaged(&mut self, kind: DamageKind) -> io::Result<()> {
+        let doubtful = self.doubtful.take().unwrap_or(self.at);
+        let full = self.survey.damages.len() + 1 >= DAMAGES_MAX;
+        let next = if full { None } else { element::resume(&mut self.window, doubtful + 1, self.segment_end)? };
+        // Lengths agree in what was cut off, too: then something begins inside it.
+        let swallowed = next.is_some_and(|next| next < self.at) || self.starts_inside(doubtful, self.at);
+        let from = if self.ended.is_some() && !swallowed { self.at } else { doubtful };
+        let to = next.unwrap_or(self.window.size_bytes());
+        // Bytes behind which something goes on were not cut off: they are not what they were.
+        let kind = match next {
+            Some(_) if swallowed => DamageKind::Cut,
+            Some(_) => DamageKind::Broken,
+            None => kind,
+        };
+        if let Some(cluster) = self.cluster.take().or(self.ended.filter(|_| swallowed))
+            && cluster.end.is_some()
+            && cluster.at < from
+        {
+            self.survey.clusters_cut.push(cluster.length);
+        }
+        self.lose(Damage { from, to, kind });
+        Ok(())
+    }
+
+    /// Whether a piece begins behind `from` and before `to`.
+    fn starts_inside(&self, from: u64, to: u64) -> bool {
+        let first = self.starts.partition_point(|start| *start <= from);
+        self.starts.get(first).is_some_and(|start| *start < to)
+    }
+
+    fn lose(&mut self, damage: Damage) {
+        self.at = damage.to;
+        self.note(damage);
+    }
+
+    fn note(&mut self, damage: Damage) {
+        match self.survey.damages.last_mut() {
+            Some(last) if last.to >= damage.from => last.to = last.to.max(damage.to),
+            _ => self.survey.damages.push(damage),
+        }
+    }
+
+    /// All bytes are walked over; whoever said that there are more was cut off.
+    fn end(&mut self) {
+        let size_bytes = self.window.size_bytes();
+        self.at = size_bytes;
+        self.leave_cluster();
+        if self.segment_end.is_some_and(|end| end > size_bytes) {
+            self.note(Damage { from: size_bytes, to: size_bytes, kind: DamageKind::Cut });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

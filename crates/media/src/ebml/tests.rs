@@ -1,0 +1,148 @@
+use super::*;
+use std::io::Cursor;
+
+/// An element: identifier, length in the fewest bytes, contents.
+fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+    let length = if body.len() < 127 {
+        vec![0x80 | body.len() as u8]
+    } else {
+        ((body.len() as u64) | 1 << 56).to_be_bytes().to_vec()
+    };
+    [id, &length, body].concat()
+}
+
+const CLUSTER: &[u8] = &[0x1f, 0x43, 0xb6, 0x75];
+const OPEN: &[u8] = &[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+
+fn block(fill: u8) -> Vec<u8> {
+    element(&[0xa3], &[&[0x81, 0, 0, 0x80][..], &[fill; 40]].concat())
+}
+
+/// The time and three blocks.
+fn blocks(stamp: u8) -> Vec<u8> {
+    [element(&[0xe7], &[stamp]), block(stamp), block(stamp), block(stamp)].concat()
+}
+
+fn cluster(stamp: u8) -> Vec<u8> {
+    element(CLUSTER, &blocks(stamp))
+}
+
+fn open_cluster(stamp: u8) -> Vec<u8> {
+    [CLUSTER, OPEN, &blocks(stamp)].concat()
+}
+
+/// Header and tracks of a stream whose segment does not say how long it is.
+fn head() -> Vec<u8> {
+    let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &[0; 20]);
+    [element(&MAGIC, &[0x42, 0x86, 0x81, 1]), vec![0x18, 0x53, 0x80, 0x67], OPEN.to_vec(), tracks].concat()
+}
+
+fn survey(bytes: &[u8]) -> Survey {
+    walk(Cursor::new(bytes), bytes.len() as u64, &[]).unwrap()
+}
+
+fn damages(bytes: &[u8]) -> Vec<(u64, u64, DamageKind)> {
+    survey(bytes).damages.iter().map(|damage| (damage.from, damage.to, damage.kind)).collect()
+}
+
+fn mended(bytes: &[u8]) -> Vec<u8> {
+    let order = order(Cursor::new(bytes), bytes.len() as u64, &[], &[]).unwrap();
+    let mut all = Vec::new();
+    Mended::of(Cursor::new(bytes), &survey(bytes), order).read_to_end(&mut all).unwrap();
+    assert_eq!(all.len(), bytes.len());
+    all
+}
+
+use DamageKind::{Broken, Cut};
+
+#[test]
+fn whole_stream_has_no_damage_however_its_lengths_are_written() {
+    for clusters in [[cluster(0), cluster(9)], [open_cluster(0), open_cluster(9)], [open_cluster(0), cluster(9)]] {
+        let tags = element(&[0x12, 0x54, 0xc3, 0x67], &[7; 300]);
+        let bytes = [head(), clusters.concat(), element(&[0xec], &[0; 200]), tags].concat();
+        assert_eq!(survey(&bytes), Survey::default());
+        assert_eq!(mended(&bytes), bytes);
+    }
+}
+
+#[test]
+fn cut_is_told_from_its_first_element_that_is_not_whole() {
+    let (head, first) = (head(), cluster(0));
+    let bytes = [head.clone(), first.clone(), cluster(9)].concat();
+    let end = bytes.len() as u64;
+    let last = end - block(9).len() as u64;
+    // In the last block, between two blocks, in the head of a block.
+    assert_eq!(damages(&bytes[..bytes.len() - 1]), [(last, end - 1, Cut)]);
+    assert_eq!(damages(&bytes[..last as usize]), [(last, last, Cut)]);
+    assert_eq!(damages(&bytes[..last as usize + 1]), [(last, last + 1, Cut)]);
+    // A cluster that does not say how long it is ends anywhere between two blocks.
+    let open = [head.clone(), open_cluster(0)].concat();
+    assert_eq!(damages(&open[..open.len() - block(0).len()]), []);
+    // A segment that says so has lost whole clusters.
+    let length = (bytes.len() as u64 - 100) | 1 << 56;
+    let mut told = bytes.clone();
+    let at = told.windows(4).position(|id| id == [0x18, 0x53, 0x80, 0x67]).unwrap() + 4;
+    told[at..at + 8].copy_from_slice(&length.to_be_bytes());
+    let cut = head.len() + first.len();
+    assert_eq!(damages(&told[..cut]), [(cut as u64, cut as u64, Cut)]);
+    // An index that is cut has no picture in it.
+    let index = [bytes, element(&[0x1c, 0x53, 0xbb, 0x6b], &[1; 300])].concat();
+    assert_eq!(damages(&index[..index.len() - 50]), []);
+}
+
+#[test]
+fn damage_reaches_to_the_next_cluster_and_is_read_as_padding() {
+    let (first, third) = (head().len(), head().len() + 2 * cluster(0).len());
+    for make in [cluster, open_cluster] {
+        let (len, whole) = (make(0).len(), [head(), make(0), make(5), make(9)].concat());
+        // Zeros from the middle of a block of the first cluster to the middle of a block of the second one.
+        let mut bytes = whole.clone();
+        bytes[first + len - 60..first + 2 * len - 60].fill(0);
+        let from = (first + len - 2 * block(0).len()) as u64;
+        assert_eq!(damages(&bytes), [(from, (first + 2 * len) as u64, Broken)]);
+        let mended = mended(&bytes);
+        assert_eq!(damages(&mended), [], "padding is no damage");
+        assert_eq!(mended[first + 2 * len..], whole[first + 2 * len..]);
+        assert_eq!(mended[first + 12..from as usize], whole[first + 12..from as usize]);
+    }
+    // A cluster that is gone as a whole, and all that is behind it.
+    let mut bytes = [head(), cluster(0), cluster(5), cluster(9)].concat();
+    let len = cluster(0).len();
+    bytes[first + len..first + 2 * len].fill(0);
+    assert_eq!(damages(&bytes), [((first + len) as u64, third as u64, Broken)]);
+    bytes.truncate(third - 10);
+    assert_eq!(damages(&bytes), [((first + len) as u64, third as u64 - 10, Broken)]);
+}
+
+#[test]
+fn piece_that_was_cut_swallows_nothing_of_the_next_one() {
+    let (head, len) = (head().len() as u64, cluster(0).len() as u64);
+    let bytes = [self::head(), cluster(0)[..len as usize - 20].to_vec(), cluster(5), cluster(9)].concat();
+    let starts = [head, head + len - 20, head + 2 * len - 20];
+    let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
+    assert_eq!(found.stamps, [Some(0), Some(5), Some(9)]);
+    let from = head + len - block(0).len() as u64;
+    assert_eq!(found.damages, [Damage { from, to: starts[1], kind: Cut }]);
+    assert_eq!(found.clusters_cut.len(), 1);
+}
+
+#[test]
+fn pieces_are_put_in_the_order_of_time_and_copies_are_left_out() {
+    let (head, len) = (head(), cluster(0).len() as u64);
+    let starts: Vec<u64> = (0..5).map(|n| head.len() as u64 + n * len).collect();
+    let ordered = |stamps: [u8; 5]| {
+        let bytes = [head.clone(), stamps.map(cluster).concat()].concat();
+        let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
+        let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found.stamps).unwrap();
+        let mut all = Vec::new();
+        let (pieces, copies) = (order.pieces().collect::<Vec<_>>(), order.copies.clone());
+        Mended::of(Cursor::new(&bytes), &found, order).read_to_end(&mut all).unwrap();
+        (pieces.into_iter().map(|(piece, _)| piece).collect::<Vec<_>>(), copies, all)
+    };
+    let sorted = |stamps: &[u8]| {
+        [head.clone(), stamps.iter().map(|&stamp| cluster(stamp)).collect::<Vec<_>>().concat()].concat()
+    };
+    assert_eq!(ordered([0, 1, 2, 3, 4]), (vec![0, 1, 2, 3, 4], vec![], sorted(&[0, 1, 2, 3, 4])));
+    assert_eq!(ordered([0, 3, 2, 1, 4]), (vec![0, 3, 2, 1, 4], vec![], sorted(&[0, 1, 2, 3, 4])));
+    assert_eq!(ordered([0, 1, 1, 3, 4]), (vec![0, 1, 3, 4], vec![(2, 1)], sorted(&[0, 1, 3, 4])));
+}
