@@ -12,6 +12,7 @@ use domain::segment::{Name, Track};
 use media::ff;
 use media::ff::ahead::{Ahead, WINDOW_BYTES_MAX};
 use media::ff::segmenter::Event;
+pub use media::ff::segmenter::recast::TrackReport as RecastTrack;
 use media::ff::segmenter::recast::{self, Readable, Rules, Source};
 use media::readback::{self, RangedReader};
 use serde::{Deserialize, Serialize};
@@ -47,32 +48,6 @@ pub struct Odd {
     pub tracks: Vec<Track>,
     /// Where its segments begin: index and first byte, ascending; empty: it is cut by time.
     pub pieces: Vec<(u32, u64)>,
-}
-
-/// What was made of one track.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecastTrack {
-    /// The track.
-    pub track: Track,
-    /// Codec of the source as FFmpeg names it.
-    pub codec: String,
-    /// Encoded again as this; `None`: copied.
-    pub encoded_as: Option<String>,
-    /// Packets written.
-    pub packets: u64,
-    /// Packets left out, see [`recast::TrackReport::left_out`].
-    pub left_out: u64,
-    /// Packets whose decode time was moved.
-    pub moved: u64,
-    /// Other streams of its kind.
-    pub streams_left_out: u64,
-    /// Packets that the container says are damaged, left out; and where the first and the last one lie, in milliseconds
-    /// of the source's clock.
-    pub damaged: u64,
-    /// See `damaged`.
-    pub damaged_ms: (u64, u64),
-    /// How much earlier the source ends than its header says, in milliseconds.
-    pub cut_ms: u64,
 }
 
 /// Takes what was made.
@@ -278,8 +253,8 @@ impl<R: RangedReader> Talk<'_, R> {
     }
 }
 
-/// Longest line: two tracks and a sentence.
-const LINE_BYTES_MAX: u64 = 1 << 16;
+/// Longest line: of two tracks what they have lost, a hundred bytes each.
+const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// What it was given to read made it do what no sound file does.
 fn refused<R: std::error::Error + 'static>(why: String) -> RecastError<R> {
@@ -301,7 +276,7 @@ pub(super) fn work(objects: Vec<Odd>, transcode: bool) -> std::io::Result<()> {
         return Err(error);
     }
     serve::say(&match made {
-        Ok(report) => Said::Done(report.tracks.into_iter().map(track).collect()),
+        Ok(report) => Said::Done(report.tracks),
         Err(ff::Error::NotInMp4 { track, codec }) => Said::NotInMp4 { track, codec },
         Err(error) if error.is_out_of_memory() => Said::Limited(Limit::Memory),
         Err(error) => Said::Refused(serve::chain(&error)),
@@ -328,11 +303,4 @@ fn give(event: Event) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&bytes)?;
     stdout.flush()
-}
-
-fn track(made: recast::TrackReport) -> RecastTrack {
-    let recast::TrackReport { track, codec, encoded_as, packets, left_out, moved, streams_left_out, .. } = made;
-    let encoded_as = encoded_as.map(str::to_owned);
-    let recast::TrackReport { damaged, damaged_ms, cut_ms, .. } = made;
-    RecastTrack { track, codec, encoded_as, packets, left_out, moved, streams_left_out, damaged, damaged_ms, cut_ms }
 }

@@ -11,9 +11,10 @@ pub use joined::{Joined, Part};
 pub use scratch::Scratch;
 
 use crate::child::{Odd, RecastTrack};
-use domain::mux::{Gap, GapCause, Repair, RepairKind};
+use domain::mux::{Gap, Repair, RepairKind};
 use domain::segment::Track;
 use media::boxes::Boxes;
+use media::layout::{Layout, TrackTimes};
 
 /// Largest head that is looked at: an initialization section.
 pub const HEAD_BYTES_MAX: u64 = media::init::INIT_BYTES_MAX;
@@ -87,20 +88,20 @@ pub fn repairs(tracks: &[RecastTrack]) -> Vec<Repair> {
     repairs
 }
 
-/// What the sources lack by their own words, on the clock of a result that lasts `duration_ms`.
-pub fn gaps(tracks: &[RecastTrack], duration_ms: u64) -> Vec<Gap> {
+/// What the sources lack by signs of their own, on the axis of the result that `layout` makes of them.
+pub fn gaps(tracks: &[RecastTrack], layout: &Layout) -> Vec<Gap> {
     let mut gaps = Vec::new();
     for made in tracks {
-        let mut lack = |from_ms, to_ms, cause| {
-            gaps.push(Gap { track: made.track, from_ms, to_ms, segments: Vec::new(), cause });
-        };
-        if made.damaged > 0 {
-            let (first, last) = made.damaged_ms;
-            lack(first.min(duration_ms), last.min(duration_ms), GapCause::Corrupt);
-        }
-        if made.cut_ms > 0 {
-            lack(duration_ms, duration_ms + made.cut_ms, GapCause::Truncated);
-        }
+        let n = (0..layout.times().len()).find(|&n| layout.init(n).track == made.track);
+        let begins_ms = n.and_then(|n| layout.times().nth(n)).map_or(0, TrackTimes::start_ms);
+        let place = |ms: u64| (ms + begins_ms).saturating_sub(made.start_ms);
+        gaps.extend(made.losses.iter().map(|loss| Gap {
+            track: made.track,
+            from_ms: place(loss.from_ms),
+            to_ms: place(loss.to_ms),
+            segments: loss.segment.into_iter().collect(),
+            cause: loss.cause,
+        }));
     }
     gaps
 }

@@ -107,18 +107,13 @@ async fn mux(args: &Args) -> Report {
     let made = if args.source.is_dir() { of_folder(args, &options).await } else { of_file(args, &options).await };
     match made {
         Ok((made, tracks)) => {
-            let lacks = ::worker::odd::gaps(&tracks, duration_ms(&made));
+            let lacks = ::worker::odd::gaps(&tracks, made.layout());
             let mut report = decode::publish(made, args.verify, lacks).await;
             report.repairs.extend(::worker::odd::repairs(&tracks));
             report
         }
         Err(report) => report,
     }
-}
-
-/// How long the result is presented.
-fn duration_ms(made: &folder::Made) -> u64 {
-    made.layout().times().map(|times| times.start_ms() + times.duration_ms()).max().unwrap_or(0)
 }
 
 type Prepared = (folder::Made, Vec<RecastTrack>);

@@ -62,6 +62,8 @@ pub(super) struct Copier {
     presented: bool,
     /// Packets at the end that are not presented.
     tail: u64,
+    /// The source has lost something before the packet that comes next.
+    lost: bool,
 }
 
 /// The segment that is being filled.
@@ -95,7 +97,7 @@ impl Copier {
         let zero = zero_ns.rescale(NANOS, from);
         let pieces = pieces.to_vec();
         let (waiting, held, start, open, adts) = (Vec::new(), None, None, None, None);
-        let (last_delta, presented, tail) = (0, false, 0);
+        let (last_delta, presented, tail, lost) = (0, false, 0, false);
         Ok(Copier {
             report,
             fragmenter,
@@ -114,11 +116,13 @@ impl Copier {
             matrix,
             presented,
             tail,
+            lost,
         })
     }
 
-    /// Takes the next packet of the stream, in decode order.
-    pub(super) fn push(&mut self, packet: Packet, sink: &mut Sink) -> Result<(), Error> {
+    /// Takes the next packet of the stream, in decode order. `lost`: the source has lost something before it.
+    pub(super) fn push(&mut self, packet: Packet, lost: bool, sink: &mut Sink) -> Result<(), Error> {
+        self.lost |= lost;
         if codecs::is_discarded(&packet) {
             // Before anything is presented it is priming, or what the first picture refers to.
             if self.presented {
@@ -248,11 +252,19 @@ impl Copier {
         start
     }
 
-    /// Writes the packet before the one decoded at `dts`, and says whether there is a hole between the two.
+    /// Writes the packet before the one decoded at `dts`, and says whether there is a hole between the two. A picture
+    /// stands until the next one, however long, unless the source shows that something is lost in between.
     fn write_until(&mut self, held: Packet, dts: i64, sink: &mut Sink) -> Result<bool, Error> {
         let (delta, own) = (dts - held.dts().unwrap_or(dts), held.duration());
-        let hole = self.report.track == Track::Audio && own > 0 && delta > own + self.ticks(HOLE_MS);
-        self.last_delta = if hole { own } else { delta };
+        let lost = std::mem::take(&mut self.lost);
+        let (hole, lasts) = match self.report.track {
+            Track::Audio => (own > 0 && delta > own + self.ticks(HOLE_MS), own),
+            Track::Video => {
+                let lasts = own.max(self.last_delta).max(1);
+                (lost && delta > lasts, lasts)
+            }
+        };
+        self.last_delta = if hole { lasts } else { delta };
         self.write(held, self.last_delta, sink)?;
         Ok(hole)
     }

@@ -56,9 +56,9 @@ impl Lane {
             left_out: 0,
             moved: 0,
             streams_left_out: wanted.streams_left_out,
-            damaged: 0,
-            damaged_ms: (0, 0),
-            cut_ms: 0,
+            start_ms: 0,
+            losses: Vec::new(),
+            copies: Vec::new(),
         };
         Ok(if wanted.encode {
             Lane::Encode(Box::new(Encoder::open(&stream, report, zero_ns)?))
@@ -67,9 +67,10 @@ impl Lane {
         })
     }
 
-    pub(super) fn push(&mut self, packet: Packet, sink: &mut Sink) -> Result<(), Error> {
+    /// `lost`: the source has lost something between the packet before and this one.
+    pub(super) fn push(&mut self, packet: Packet, lost: bool, sink: &mut Sink) -> Result<(), Error> {
         match self {
-            Lane::Copy(lane) => lane.push(packet, sink),
+            Lane::Copy(lane) => lane.push(packet, lost, sink),
             Lane::Encode(lane) => lane.push(packet, sink),
         }
     }
@@ -110,10 +111,11 @@ impl Encoder {
             Track::Video => lane::Lane::Picture(Box::new(Picture::open(settings)?)),
             Track::Audio => lane::Lane::Sound(Box::new(Sound::open(settings)?)),
         };
-        report.encoded_as = Some(match report.track {
+        let target = match report.track {
             Track::Video => "H.264",
             Track::Audio => "AAC",
-        });
+        };
+        report.encoded_as = Some(target.to_owned());
         Ok(Encoder { lane, report, time_base, zero, last: None })
     }
 

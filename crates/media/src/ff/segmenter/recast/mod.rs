@@ -10,17 +10,19 @@
 mod adts;
 mod codecs;
 mod copier;
-mod end;
 mod lanes;
+mod losses;
 mod sound;
 
 use super::super::Error;
 use super::super::input::Input;
 use super::Sink;
+use domain::mux::GapCause;
 use domain::segment::Track;
-use end::End;
 use ffmpeg_next::media;
 use lanes::{Lane, Wanted};
+use losses::Losses;
+use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
 
 /// Something to read that can go back.
@@ -56,14 +58,14 @@ pub struct Report {
 }
 
 /// What was made of one track.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackReport {
     /// Which track.
     pub track: Track,
     /// Codec of the source as FFmpeg names it, for example `vp8`.
     pub codec: String,
     /// Encoded again as this, for example `H.264`; `None`: copied.
-    pub encoded_as: Option<&'static str>,
+    pub encoded_as: Option<String>,
     /// Packets written.
     pub packets: u64,
     /// Packets before the first key frame, or behind the end that an edit list names; they are not written.
@@ -72,13 +74,31 @@ pub struct TrackReport {
     pub moved: u64,
     /// Other streams of the same kind, which have no place in a result.
     pub streams_left_out: u64,
-    /// Packets that the container says are damaged; they are not written.
-    pub damaged: u64,
-    /// Where the first and the last of them lie, in milliseconds of the source's clock.
-    pub damaged_ms: (u64, u64),
-    /// How much earlier the source ends than its header says, in milliseconds: it was cut off.
-    pub cut_ms: u64,
+    /// When it is first presented, in milliseconds on the clock of the segments that were made.
+    pub start_ms: u64,
+    /// What the source lacks by signs of its own, ascending; at most [`LOSSES_MAX`].
+    pub losses: Vec<Loss>,
+    /// Segments of the source that are copies of an earlier one: the copy, and what it is a copy of. Nothing is made of
+    /// a copy.
+    pub copies: Vec<(u32, u32)>,
 }
+
+/// A stretch that a source shows to have lost. Without such a sign a picture that stands for long is no loss: a screen on
+/// which nothing moves is recorded so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// The source's segment in which the damage begins; `None` where the source has none.
+    pub segment: Option<u32>,
+    /// Where it begins, in milliseconds on the clock of the segments that were made.
+    pub from_ms: u64,
+    /// Where it ends; equal to `from_ms` when nothing tells how long it is.
+    pub to_ms: u64,
+    /// Why.
+    pub cause: GapCause,
+}
+
+/// Most losses that are told one by one; the last one of so many reaches to the end of the others.
+pub const LOSSES_MAX: usize = 1_000;
 
 /// Takes the sources apart and gives every initialization section and segment to `sink`.
 ///
@@ -157,22 +177,22 @@ fn pass(
     for &wanted in wanted {
         lanes.push((wanted.stream, Lane::open(&input, source, wanted, zero_ns)?));
     }
-    let mut seen = End::default();
+    let mut losses = Losses::of(&input, zero_ns, &source.pieces);
     while let Some(packet) = input.read()? {
         let Some((_, lane)) = lanes.iter_mut().find(|(stream, _)| *stream == packet.stream()) else { continue };
         if packet.is_corrupt() {
-            seen.damaged(&input, &packet);
+            losses.damaged(&packet);
             continue;
         }
-        seen.add(&input, &packet);
-        lane.push(packet, sink)?;
+        let lost = losses.add(&packet);
+        lane.push(packet, lost, sink)?;
     }
-    let cut_ms = seen.cut_ms(&input);
+    losses.end();
     let mut done = Vec::new();
     for (stream, lane) in lanes {
-        let (damaged, damaged_ms) = seen.damaged.get(&stream).copied().unwrap_or_default();
+        let (start_ms, losses) = losses.of_stream(stream);
         let made = lane.finish(sink)?;
-        done.extend(made.map(|made| TrackReport { damaged, damaged_ms, cut_ms, ..made }));
+        done.extend(made.map(|made| TrackReport { start_ms, losses, ..made }));
     }
     if done.is_empty() {
         return Err(Error::NoStream { object: source.name.clone() });
