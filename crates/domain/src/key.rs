@@ -21,8 +21,10 @@ pub enum Object {
     Manifest,
     /// Bytes on their way in: `segments/.incoming/…`.
     Incoming,
-    /// `result.mp4`, `result.v2.mp4`, `result.v2-17.mp4`: the plan's version.
+    /// `result.mp4`, `result.v2.mp4`: the plan's version.
     Result(u32),
+    /// `result.v2-17.mp4`: the plan's version and the attempt's epoch.
+    ResultOfEpoch(u32, i64),
     /// `result.json`, `result.v2.json`: facts of the result of that plan version.
     ResultJson(u32),
     /// Poster or animated preview.
@@ -81,6 +83,11 @@ impl Keys {
         format!("{}result.v{version}-{epoch}.mp4", self.prefix)
     }
 
+    /// All results of [`Keys::result_of_epoch`] begin with this, and later ones of [`Keys::result`].
+    pub fn later_results_prefix(&self) -> String {
+        format!("{}result.v", self.prefix)
+    }
+
     /// Facts beside the result of a plan version. One key a version, as the result itself has: an attempt that is late with
     /// an older plan must not overwrite what is said of the result that is served.
     pub fn result_json(&self, version: u32) -> String {
@@ -118,11 +125,11 @@ impl Keys {
             let (number, epoch) =
                 version.split_once('-').map_or((version, None), |(number, epoch)| (number, Some(epoch)));
             let number = number.parse().ok()?;
-            let spelled = match epoch {
-                Some(epoch) => self.result_of_epoch(number, epoch.parse().ok()?),
-                None => self.result(number),
+            let (spelled, object) = match epoch.map(str::parse).transpose().ok()? {
+                Some(epoch) => (self.result_of_epoch(number, epoch), Object::ResultOfEpoch(number, epoch)),
+                None => (self.result(number), Object::Result(number)),
             };
-            return (spelled == key).then_some(Object::Result(number));
+            return (spelled == key).then_some(object);
         }
         let path = rest.strip_prefix("segments/")?;
         if path.starts_with(".incoming/") {
@@ -160,7 +167,7 @@ mod tests {
             (keys.incoming(Track::Video, Name::Init, "u"), "o/r/segments/.incoming/video-init-u", Object::Incoming),
             (keys.result(1), "o/r/result.mp4", Object::Result(1)),
             (keys.result(3), "o/r/result.v3.mp4", Object::Result(3)),
-            (keys.result_of_epoch(3, 17), "o/r/result.v3-17.mp4", Object::Result(3)),
+            (keys.result_of_epoch(3, 17), "o/r/result.v3-17.mp4", Object::ResultOfEpoch(3, 17)),
             (keys.result_json(1), "o/r/result.json", Object::ResultJson(1)),
             (keys.result_json(3), "o/r/result.v3.json", Object::ResultJson(3)),
             (keys.poster(), "o/r/screenshot/screen-capture.jpg", Object::Picture),
@@ -185,6 +192,6 @@ mod tests {
         for name in ["v0", "v1", "v+2", "v02", "v2-", "v2-x", "v2-+7", "v2-07", "v2-1-1", "v4294967296"] {
             assert_eq!(keys().parse(&format!("o/r/result.{name}.mp4")), None, "{name}");
         }
-        assert_eq!(keys().parse("o/r/result.v1-7.mp4"), Some(Object::Result(1)));
+        assert_eq!(keys().parse("o/r/result.v1-7.mp4"), Some(Object::ResultOfEpoch(1, 7)));
     }
 }

@@ -4,8 +4,9 @@
 //! A stretch that both tracks skip together is a pause and no gap.
 
 use super::Declaration;
-use super::strip::{Break, Pause, SEGMENT_MAX_MS, Strip};
+use super::strip::{Break, Cut, Pause, Resumed, SEGMENT_MAX_MS, Strip};
 use crate::mux::{Gap, GapCause, STRETCH_MS};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Gaps named one by one in a sentence; the rest are counted, since the sentence is read by a person.
@@ -21,7 +22,10 @@ pub(super) fn find(strips: &[Strip<'_>], declared: Option<&Declaration>) -> Vec<
             gaps.extend(runs(strip, 1, u32::MAX, 0, end_ms));
             continue;
         };
-        gaps.extend(runs(strip, 1, first.slot, 0, first.from_ms));
+        let mut head = (0, first.from_ms);
+        let lost = Resumed::of(first).and_then(|first| beginning(strip, &first, &mut head));
+        gaps.extend(runs(strip, 1, first.slot, head.0, head.1));
+        gaps.extend(lost);
         let others = breaks.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, breaks)| breaks.as_slice());
         let others = others.into_iter().next();
         for stretch in &breaks[at] {
@@ -29,6 +33,21 @@ pub(super) fn find(strips: &[Strip<'_>], declared: Option<&Declaration>) -> Vec<
         }
         gaps.extend(tail(strip, end_ms, declared));
     }
+    without_repeats(gaps)
+}
+
+/// A damaged segment is told of once if one of its ends is lost, twice if both are, and without a length only if neither is.
+fn without_repeats(mut gaps: Vec<Gap>) -> Vec<Gap> {
+    let alone = |gap: &Gap| match &*gap.segments {
+        [only] => Some((gap.track, *only)),
+        _ => None,
+    };
+    let has_length = |gap: &&Gap| gap.cause == GapCause::Damaged && gap.duration_ms() > 0;
+    let told: BTreeSet<_> = gaps.iter().filter(has_length).filter_map(alone).collect();
+    let is_repeat = |gap: &Gap| {
+        gap.cause == GapCause::Damaged && gap.duration_ms() == 0 && alone(gap).is_some_and(|gap| told.contains(&gap))
+    };
+    gaps.retain(|gap| !is_repeat(gap));
     gaps
 }
 
@@ -40,26 +59,23 @@ fn unexplained(strip: &Strip<'_>, stretch: &Break, others: Option<&[Break]>) -> 
     }
     let pause = pause_in(stretch, others).filter(|pause| pause.length_ms() > STRETCH_MS);
     // What lies before the pause and what lies behind it; without a pause, everything lies before it.
-    let (mut head, tail) = pause.map_or(((from_ms, to_ms), (to_ms, to_ms)), |pause| {
+    let (mut head, mut tail) = pause.map_or(((from_ms, to_ms), (to_ms, to_ms)), |pause| {
         ((from_ms, pause.from_ms.max(from_ms)), (pause.to_ms.min(to_ms), to_ms))
     });
-    let jump = |(from_ms, to_ms): (u64, u64)| {
-        let cause = if stretch.resumed.is_some() { GapCause::Damaged } else { GapCause::Jump };
-        let gap =
-            Gap { track: strip.view.track, from_ms, to_ms, segments: stretch.resumed.into_iter().collect(), cause };
-        (gap.duration_ms() > STRETCH_MS).then_some(gap)
-    };
     let absent = stretch.absent();
     let mut gaps = Vec::new();
     if let Some(cut) = stretch.truncated {
-        let to_ms = if absent == 0 { head.1 } else { head.1.min(cut.until_ms) };
-        gaps.push(truncated(strip, cut.index, head.0, to_ms));
+        let is_all_its_own = absent == 0 && !stretch.is_headless();
+        let to_ms = if is_all_its_own { head.1 } else { head.1.min(cut.until_ms) };
+        gaps.push(truncated(strip, &cut, head.0, to_ms));
         head.0 = to_ms;
     }
     if absent == 0 {
-        gaps.extend([head, tail].into_iter().filter_map(jump));
+        gaps.extend([head, tail].into_iter().filter_map(|stretch_ms| jump(strip, stretch, stretch_ms)));
         return gaps;
     }
+    let last = if tail.0 < tail.1 { &mut tail } else { &mut head };
+    let lost = stretch.resumed.and_then(|resumed| beginning(strip, &resumed, last));
     let (head_ms, tail_ms) = (head.1 - head.0, tail.1 - tail.0);
     // The absent segments filled what is left of the stretch, so they lie on either side by its share, rounded.
     let length_ms = u128::from(head_ms) + u128::from(tail_ms);
@@ -67,30 +83,60 @@ fn unexplained(strip: &Strip<'_>, stretch: &Break, others: Option<&[Break]>) -> 
     let split = after + 1 + ahead.map_or(absent, |ahead| u32::try_from(ahead).unwrap_or(absent).min(absent));
     gaps.extend(runs(strip, after + 1, split, head.0, head.1));
     gaps.extend(runs(strip, split, before, tail.0, tail.1));
+    gaps.extend(lost);
     gaps
+}
+
+/// A stretch between neighbours: the lost beginning of the one behind it if that is damaged, else a jump of the time stamps.
+fn jump(strip: &Strip<'_>, stretch: &Break, (from_ms, to_ms): (u64, u64)) -> Option<Gap> {
+    let cause = if stretch.resumed.is_some() { GapCause::Damaged } else { GapCause::Jump };
+    let segments = stretch.resumed.iter().map(|resumed| resumed.index).collect();
+    let gap = Gap { track: strip.view.track, from_ms, to_ms, segments, cause };
+    let headless = stretch.resumed.filter(|_| stretch.is_headless());
+    let is_lost = headless.is_some_and(|resumed| gap.duration_ms() >= resumed.least_ms);
+    (gap.duration_ms() > STRETCH_MS || is_lost).then_some(gap)
+}
+
+/// The lost beginning of a damaged segment at the end of a stretch, which is shortened by it.
+fn beginning(strip: &Strip<'_>, resumed: &Resumed, stretch_ms: &mut (u64, u64)) -> Option<Gap> {
+    let (from_ms, to_ms) = (resumed.begins_ms.clamp(stretch_ms.0, stretch_ms.1), stretch_ms.1);
+    if to_ms - from_ms < resumed.least_ms {
+        return None;
+    }
+    stretch_ms.1 = from_ms;
+    Some(Gap { track: strip.view.track, from_ms, to_ms, segments: vec![resumed.index], cause: GapCause::Damaged })
 }
 
 /// Where a clock began anew: nothing tells how long it took, but what is missing on the way is known.
 fn seam(strip: &Strip<'_>, stretch: &Break) -> Vec<Gap> {
-    let Break { after, before, mut from_ms, to_ms, .. } = *stretch;
+    let Break { after, before, from_ms, to_ms, .. } = *stretch;
+    let mut rest = (from_ms, to_ms);
     let mut gaps = Vec::new();
     if let Some(cut) = stretch.truncated {
         let cut_to_ms = to_ms.min(cut.until_ms);
-        gaps.push(truncated(strip, cut.index, from_ms, cut_to_ms));
-        from_ms = cut_to_ms;
+        gaps.push(truncated(strip, &cut, from_ms, cut_to_ms));
+        rest.0 = cut_to_ms;
     }
+    let lost = stretch.resumed.and_then(|resumed| beginning(strip, &resumed, &mut rest));
     if stretch.absent() > 0 {
-        gaps.extend(runs(strip, after + 1, before, from_ms, to_ms));
-        from_ms = to_ms;
+        gaps.extend(runs(strip, after + 1, before, rest.0, rest.1));
+        rest.0 = rest.1;
     }
+    let (from_ms, to_ms) = rest;
     gaps.push(Gap { track: strip.view.track, from_ms, to_ms, segments: Vec::new(), cause: GapCause::Epoch });
+    gaps.extend(lost);
     gaps
 }
 
-/// A damaged segment is told of even when all its samples are whole, because nobody can tell what else it held.
-fn truncated(strip: &Strip<'_>, index: u32, from_ms: u64, to_ms: u64) -> Gap {
-    let cause = if from_ms < to_ms { GapCause::Truncated } else { GapCause::Damaged };
-    Gap { track: strip.view.track, from_ms, to_ms, segments: vec![index], cause }
+/// A damaged segment is told of even when all its samples are whole, because nobody can tell what else it held; where it
+/// begins if what it lost there lies before the result.
+fn truncated(strip: &Strip<'_>, cut: &Cut, from_ms: u64, to_ms: u64) -> Gap {
+    let (track, segments) = (strip.view.track, vec![cut.index]);
+    if from_ms < to_ms {
+        return Gap { track, from_ms, to_ms, segments, cause: GapCause::Truncated };
+    }
+    let at_ms = cut.headless.unwrap_or(from_ms);
+    Gap { track, from_ms: at_ms, to_ms: at_ms, segments, cause: GapCause::Damaged }
 }
 
 /// The pause in a break. A track alone skips time with every track there is; where segments are missing too, only what
@@ -114,9 +160,9 @@ fn tail(strip: &Strip<'_>, end_ms: u64, declared: Option<&Declaration>) -> Vec<G
     let mut from_ms = last.to_ms;
     let mut gaps = Vec::new();
     if last.salvaged {
-        let to_ms = strip.until_ms(last);
-        gaps.push(truncated(strip, last.index, from_ms, to_ms));
-        from_ms = to_ms;
+        let cut = strip.cut(last);
+        gaps.push(truncated(strip, &cut, from_ms, cut.until_ms));
+        from_ms = cut.until_ms;
     }
     let absent = strip.absent.range(last.slot + 1..).count() as u64;
     if absent > 0 {

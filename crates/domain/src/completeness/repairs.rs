@@ -79,7 +79,8 @@ fn free(pair: &[Piece]) -> i128 {
 fn is_told(pair: &[Spot]) -> bool {
     let [left, right] = pair else { return false };
     let ms = right.from_ms.saturating_sub(left.to_ms);
-    ms > STRETCH_MS || (ms > 0 && (left.salvaged || right.slot - left.slot > 1))
+    let lost = left.salvaged || right.slot - left.slot > 1;
+    ms > STRETCH_MS || (ms > 0 && lost) || (right.lost_head_ms > 0 && ms >= right.sample_ms)
 }
 
 /// What stands in a stretch without samples. Where silence fills a track, it does so from one frame on.

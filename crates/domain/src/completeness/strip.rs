@@ -33,7 +33,18 @@ pub(super) struct Spot {
     /// on purpose, as a still screen is whose pictures are reordered.
     pub(super) to_ms: u64,
     pub(super) length_ms: u64,
+    /// What a sample of it usually lasts.
+    pub(super) sample_ms: u64,
     pub(super) salvaged: bool,
+    /// How much of a damaged segment is lost before what is kept of it, as its neighbours tell.
+    pub(super) lost_head_ms: u64,
+}
+
+impl Spot {
+    /// Where the segment would begin if nothing of it were lost.
+    fn begins_ms(&self) -> u64 {
+        self.from_ms.saturating_sub(self.lost_head_ms)
+    }
 }
 
 /// A stretch between two neighbouring segments of a track.
@@ -49,25 +60,49 @@ pub(super) struct Break {
     pub(super) to_ms: u64,
     /// The part that absent segments do not account for.
     pub(super) excess_ms: u64,
-    /// The segment before the stretch is damaged at its end.
+    /// The segment before the stretch is damaged.
     pub(super) truncated: Option<Cut>,
-    /// The segment behind the stretch is damaged at its beginning.
-    pub(super) resumed: Option<u32>,
+    /// The segment behind the stretch is damaged.
+    pub(super) resumed: Option<Resumed>,
     /// The clock began anew.
     pub(super) seam: bool,
 }
 
-/// A segment of which only the beginning is kept.
+/// A damaged segment, the end of which may be lost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     pub(super) index: u32,
     /// Where it would end if it had the usual length of a segment; not before what is kept of it.
     pub(super) until_ms: u64,
+    /// What is lost at its beginning lies before this, if something is.
+    pub(super) headless: Option<u64>,
+}
+
+/// A damaged segment, the beginning of which may be lost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resumed {
+    pub(super) index: u32,
+    /// Where it would begin; not behind what is kept of it.
+    pub(super) begins_ms: u64,
+    /// Less than that is rounding.
+    pub(super) least_ms: u64,
+}
+
+impl Resumed {
+    pub(super) fn of(spot: &Spot) -> Option<Resumed> {
+        let least_ms = spot.sample_ms.max(1);
+        spot.salvaged.then_some(Resumed { index: spot.index, begins_ms: spot.begins_ms(), least_ms })
+    }
 }
 
 impl Break {
     pub(super) fn absent(&self) -> u32 {
         self.before - self.after - 1
+    }
+
+    /// The segment behind the stretch has lost its beginning.
+    pub(super) fn is_headless(&self) -> bool {
+        self.resumed.is_some_and(|resumed| resumed.begins_ms < self.to_ms)
     }
 
     fn length_ms(&self) -> u64 {
@@ -84,7 +119,7 @@ impl Break {
 
     /// The part of this stretch that a pause takes up, when there is no other track.
     pub(super) fn alone(&self) -> Pause {
-        let damaged = u64::from(self.truncated.is_some()) + u64::from(self.resumed.is_some());
+        let damaged = u64::from(self.truncated.is_some()) + u64::from(self.is_headless());
         let missing = u64::from(self.absent()) + damaged;
         let length_ms = self.length_ms().saturating_sub(missing * SEGMENT_MAX_MS);
         Pause { from_ms: self.to_ms - length_ms, to_ms: self.to_ms }
@@ -126,7 +161,8 @@ impl<'a> Strip<'a> {
             let (from_ms, to_ms) = (axis.ms(place.presented.0 - origin), axis.ms(place.presented.1 - origin));
             let (index, slot, epoch) = (piece.index(), piece.slot, piece.epoch);
             let (length_ms, salvaged) = (length_ms(piece.shape()), piece.present.segment.salvaged);
-            Spot { index, slot, epoch, from_ms, to_ms: to_ms.max(from_ms), length_ms, salvaged }
+            let (to_ms, sample_ms) = (to_ms.max(from_ms), length_ms / u64::from(piece.shape().samples.max(1)));
+            Spot { index, slot, epoch, from_ms, to_ms, length_ms, sample_ms, salvaged, lost_head_ms: 0 }
         };
         let mut spots: Vec<Spot> = lane.pieces.iter().map(spot).collect();
         for (at, pair) in lane.pieces.windows(2).enumerate() {
@@ -137,6 +173,9 @@ impl<'a> Strip<'a> {
         let mut lengths: Vec<u64> = spots.iter().filter(|spot| !spot.salvaged).map(|spot| spot.length_ms).collect();
         lengths.sort_unstable();
         let typical_ms = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
+        for at in 0..spots.len() {
+            spots[at].lost_head_ms = lost_head_ms(&spots, at, typical_ms);
+        }
         Strip { view, spots, absent, typical_ms }
     }
 
@@ -144,9 +183,10 @@ impl<'a> Strip<'a> {
         self.spots.last().map_or(0, |spot| spot.to_ms)
     }
 
-    /// Where a damaged segment would end if it had the usual length.
-    pub(super) fn until_ms(&self, spot: &Spot) -> u64 {
-        spot.from_ms.saturating_add(self.typical_ms).max(spot.to_ms)
+    /// A damaged segment, the end of which may be lost.
+    pub(super) fn cut(&self, spot: &Spot) -> Cut {
+        let until_ms = spot.begins_ms().saturating_add(self.typical_ms).max(spot.to_ms);
+        Cut { index: spot.index, until_ms, headless: (spot.lost_head_ms > 0).then_some(spot.from_ms) }
     }
 
     /// Every stretch that needs a word, in the order of time.
@@ -154,22 +194,51 @@ impl<'a> Strip<'a> {
         let stretch = |(position, pair): (usize, &[Spot])| {
             let [left, right] = pair else { return None };
             let (from_ms, to_ms) = (left.to_ms, right.from_ms.max(left.to_ms));
-            let cut = Cut { index: left.index, until_ms: self.until_ms(left) };
-            let truncated = left.salvaged.then_some(cut);
+            let truncated = left.salvaged.then(|| self.cut(left));
             let lacks_ms = u64::from(right.slot - left.slot - 1).saturating_mul(self.typical_ms);
             let lacks_ms = lacks_ms.saturating_add(truncated.map_or(0, |cut| cut.until_ms - left.to_ms));
-            let resumed = right.salvaged.then_some(right.index);
-            let lacks_ms =
-                lacks_ms.saturating_add(resumed.map_or(0, |_| self.typical_ms.saturating_sub(right.length_ms)));
+            let resumed = Resumed::of(right);
+            let lacks_ms = lacks_ms.saturating_add(resumed.map_or(0, |resumed| right.from_ms - resumed.begins_ms));
             let excess_ms = (to_ms - from_ms).saturating_sub(lacks_ms);
             let (after, before, seam) = (left.slot, right.slot, left.epoch != right.epoch);
             let position = position + 1;
             let known = Break { position, after, before, from_ms, to_ms, excess_ms, truncated, resumed, seam };
-            let told = known.absent() > 0 || seam || truncated.is_some() || known.length_ms() > STRETCH_MS;
+            let damaged = truncated.is_some() || known.is_headless();
+            let told = known.absent() > 0 || seam || damaged || known.length_ms() > STRETCH_MS;
             told.then_some(known)
         };
         self.spots.windows(2).enumerate().filter_map(stretch).collect()
     }
+}
+
+/// How much of a damaged segment lies before what is kept of it. It lacks as much as it is shorter than others, and the
+/// holes between it and its neighbours say where: what is not free behind it was before it. A hole of just what it lacks
+/// is its own, and a longer one on the other side a pause. Without a neighbour the end is taken to be lost, as of an
+/// upload that was broken off.
+fn lost_head_ms(spots: &[Spot], at: usize, typical_ms: u64) -> u64 {
+    let spot = &spots[at];
+    if !spot.salvaged {
+        return 0;
+    }
+    let lacks_ms = typical_ms.saturating_sub(spot.length_ms);
+    let hole_ms = |left: &Spot, right: &Spot| {
+        let neighbours = right.slot == left.slot + 1 && left.epoch == right.epoch;
+        neighbours.then(|| right.from_ms.saturating_sub(left.to_ms))
+    };
+    let ahead = at.checked_sub(1).and_then(|before| hole_ms(&spots[before], spot));
+    let behind = spots.get(at + 1).and_then(|next| hole_ms(spot, next));
+    let is_pause = |hole_ms: u64| hole_ms > lacks_ms + STRETCH_MS;
+    let is_own = |hole_ms: u64| hole_ms.abs_diff(lacks_ms) <= STRETCH_MS;
+    let lost_ms = match (ahead, behind) {
+        (Some(ahead), Some(behind)) if is_own(ahead) && is_pause(behind) => ahead,
+        (Some(ahead), Some(behind)) => lacks_ms.saturating_sub(behind).min(ahead),
+        (Some(ahead), None) if is_pause(ahead) => 0,
+        (Some(ahead), None) => ahead.min(lacks_ms),
+        (None, Some(behind)) => lacks_ms.saturating_sub(behind),
+        (None, None) => 0,
+    };
+    // Less than a sample is rounding.
+    if lost_ms < spot.sample_ms.max(1) { 0 } else { lost_ms }
 }
 
 /// Sum of the sample durations, rounded to the nearest.
