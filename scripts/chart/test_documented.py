@@ -13,7 +13,7 @@ README = CHART / "README.md"
 BEGIN, END = "<!-- parameters -->\n", "<!-- end of parameters -->\n"
 
 # Set by the chart itself, from values of other names.
-OWNED = {"http.listen", "http.drain", "staging.mode", "staging.dir"}
+OWNED = {"http.listen", "http.drain", "staging.mode", "staging.dir", "mux.scratch_max"}
 
 
 def inferred(value):

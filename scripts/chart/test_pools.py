@@ -38,6 +38,19 @@ def test_slots_are_the_programs_own_where_nobody_says_otherwise():
     assert f"{values['serve']['drainTimeoutSeconds']}s" == SETTINGS["http"]["drain"]
 
 
+def test_who_makes_results_has_room_for_what_each_slot_may_lay_down():
+    def scratch(thing):
+        volumes = {volume["name"]: volume for volume in thing["spec"]["template"]["spec"]["volumes"]}
+        return volumes["scratch"]["emptyDir"]["sizeLimit"]
+
+    objects = of_values({"scratch": {"sizeLimit": "1Gi", "perMux": "512Mi"}, "workers": {"defaults": {"slots": {"mux": 3}}}})
+    made = pools(objects)
+    assert {name: scratch(thing) for name, thing in made.items()} == {"io": "1Gi", "mux": "2560Mi"}
+    assert 'scratch_max = "512MiB"' in rendering.config_text(objects)
+    values = rendering.parsed((rendering.CHART / "values.yaml").read_text())[0]
+    assert values["scratch"]["perMux"] + "B" == SETTINGS["mux"]["scratch_max"]
+
+
 def test_a_pool_changes_single_keys_of_the_defaults_empty_and_zero_ones_too():
     objects = of_case("all-on")
     made = pools(objects)

@@ -7,6 +7,7 @@ Helm's own TOML does not.
 {{- $_ := set $config "http" (mergeOverwrite (default (dict) $config.http) (dict "listen" "0.0.0.0:8080" "drain" (printf "%ds" (int .Values.serve.drainTimeoutSeconds)))) -}}
 {{- $_ := set $config "work" (dict "listen" "0.0.0.0:9091") -}}
 {{- $_ := set $config "staging" (mergeOverwrite (default (dict) $config.staging) (dict "mode" .Values.staging.mode "dir" "/var/lib/spool/staging")) -}}
+{{- $_ := set $config "mux" (mergeOverwrite (default (dict) $config.mux) (dict "scratch_max" (printf "%sB" .Values.scratch.perMux))) -}}
 {{- if eq $config.storage.service "fs" -}}
 {{- $_ := set $config.storage "root" "/var/lib/spool/objects" -}}
 {{- end -}}

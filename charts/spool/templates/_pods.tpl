@@ -114,6 +114,23 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
+{{/* A quantity of Mi, Gi or Ti in Mi. */}}
+{{- define "spool.mebibytes" -}}
+{{- $number := int64 (trimSuffix "Mi" . | trimSuffix "Gi" | trimSuffix "Ti") -}}
+{{- if hasSuffix "Ti" . }}{{ mul $number 1048576 }}{{ else if hasSuffix "Gi" . }}{{ mul $number 1024 }}{{ else }}{{ $number }}{{ end -}}
+{{- end -}}
+
+{{/* Size of a pod's /tmp: each result that is made at once may lay its odd tracks down there. */}}
+{{- define "spool.scratchSize" -}}
+{{- $scratch := .root.Values.scratch -}}
+{{- if has "mux" (default (list) .of.queues) -}}
+{{- $room := mul (int (get .of.slots "mux")) (int64 (include "spool.mebibytes" $scratch.perMux)) -}}
+{{- printf "%dMi" (add $room (int64 (include "spool.mebibytes" $scratch.sizeLimit))) -}}
+{{- else -}}
+{{- $scratch.sizeLimit -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "spool.volumes" -}}
 - name: config
   configMap:
@@ -129,7 +146,7 @@ readinessProbe:
 {{- end }}
 - name: scratch
   emptyDir:
-    sizeLimit: {{ .root.Values.scratch.sizeLimit }}
+    sizeLimit: {{ include "spool.scratchSize" . }}
 {{- if eq .root.Values.config.storage.service "fs" }}
 - name: objects
   persistentVolumeClaim:

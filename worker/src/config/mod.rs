@@ -169,6 +169,9 @@ impl Config {
         if self.mux.part_size.0 < 5 << 20 {
             return wrong("mux.part_size", "it must be at least 5 MiB, which S3 demands of every part but the last");
         }
+        if self.mux.scratch_max.0 == 0 {
+            return wrong("mux.scratch_max", "it must be more than zero; mux.engine = \"index\" takes nothing apart");
+        }
         if !(64..=960).contains(&self.preview.side_max) {
             return wrong("preview.side_max", "it must be from 64 to 960 pixels");
         }

@@ -234,6 +234,8 @@ pub struct Mux {
     pub engine: Engine,
     /// Whether codecs that MP4 has no place for are encoded again.
     pub transcode: bool,
+    /// Largest scratch of one job: what libavformat makes of the tracks that it takes apart.
+    pub scratch_max: ByteSize,
     /// Smallest part of a result written to the store at once.
     pub part_size: ByteSize,
     /// Segments fetched ahead of the one that is written.
@@ -249,6 +251,7 @@ impl Default for Mux {
         Self {
             engine: Engine::Auto,
             transcode: false,
+            scratch_max: ByteSize::gib(4),
             part_size: ByteSize::mib(8),
             read_ahead: 4,
             hash: true,

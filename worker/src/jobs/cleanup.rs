@@ -1,6 +1,7 @@
 //! Archives a recording, then deletes the segments that were kept only for its result.
 //!
-//! Done when: the recording is archived and nothing is left below its `segments/` prefix.
+//! Done when: the recording is archived and nothing is left below its `segments/` prefix, nor of results that were never
+//! published.
 //! Safe to repeat: yes. Archiving is a compare-and-set, deleting what is gone is no error, and the prefix is listed
 //! until it is empty.
 
@@ -8,6 +9,7 @@ use super::{Job, LOCKED, obsolete, unless_locked};
 use crate::context::Context;
 use crate::db::recordings::{self, Advanced, From, Recording};
 use crate::db::{self, plans};
+use crate::result::leftovers;
 use domain::job::{Cleanup, Kind};
 use domain::key::Keys;
 use domain::recording::{Cause, State};
@@ -97,6 +99,9 @@ async fn delete(cx: &Context, ctx: &JobCtx, recording: &Recording) -> Result<Out
         let found: Vec<String> = found.into_iter().map(|listed| listed.key).collect();
         cx.store.delete(&found).await?;
     }
+    // Nobody makes a result of an archived recording, and nobody asks for one that is not served.
+    let served = recording.result.as_ref().map(|served| served.key.as_str());
+    leftovers::sweep(&cx.store, &keys, recording.plan_version, served.as_slice()).await?;
     while plans::drop_indexes(&cx.db, &recording.id, PAGE as u32).await? > 0 {}
     tracing::info!(recording.id = %recording.id, "segments deleted");
     Ok(Outcome::Completed)

@@ -6,8 +6,8 @@ use crate::db::plans::Frozen;
 use crate::storage;
 use domain::corrupt::together;
 use domain::id::Sha256;
-use domain::key::Keys;
-use domain::mux::{Gap, Plan, Repair};
+use domain::key::{Keys, Object};
+use domain::mux::{Gap, Plan, Repair, ResultFacts, TrackFacts};
 use domain::segment::{CodecFacts, Track, to_ms};
 use media::layout::Layout;
 use media::mux::Payload;
@@ -36,7 +36,7 @@ struct Facts<'a> {
     /// How much later the sound begins and ends than the picture; negative: earlier.
     av_offset_ms: Option<i64>,
     av_end_offset_ms: Option<i64>,
-    tracks: Vec<TrackFacts<'a>>,
+    tracks: Vec<TrackStory<'a>>,
     gaps: Vec<Gap>,
     repairs: &'a [Repair],
     decoded: DecodedFacts<'a>,
@@ -44,7 +44,7 @@ struct Facts<'a> {
 }
 
 #[derive(Serialize)]
-struct TrackFacts<'a> {
+struct TrackStory<'a> {
     kind: Track,
     codec: &'a str,
     packets: u64,
@@ -101,11 +101,42 @@ pub struct Told {
     pub etag: Option<String>,
     layout_version: u32,
     plan_sha256: Sha256,
+    /// What it lacks.
     #[serde(default)]
-    gaps: Vec<Gap>,
+    pub gaps: Vec<Gap>,
+    result: String,
+    #[serde(default)]
+    tracks: Vec<ToldTrack>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct ToldTrack {
+    kind: Track,
+    packets: u64,
+    payload_bytes: u64,
+    duration: u64,
+    timescale: u32,
 }
 
 impl Told {
+    /// Key of the result, if it is one of a single attempt.
+    pub fn key_of_attempt(&self, keys: &Keys) -> Option<String> {
+        let key = format!("{}{}", keys.prefix(), self.result);
+        matches!(keys.parse(&key), Some(Object::ResultOfEpoch(..))).then_some(key)
+    }
+
+    /// What the result is by this word.
+    pub fn facts(&self) -> ResultFacts {
+        let facts = |told: &ToldTrack| TrackFacts {
+            track: told.kind,
+            samples: told.packets,
+            payload_bytes: told.payload_bytes,
+            duration: told.duration,
+            timescale: told.timescale,
+        };
+        ResultFacts { size_bytes: self.bytes, faststart: true, tracks: self.tracks.iter().map(facts).collect() }
+    }
+
     /// It speaks of the object that was just looked at, and of what was found in it.
     pub fn is_of(&self, checked: &Checked, plan: &Plan) -> bool {
         let gaps = together(&plan.gaps, &checked.findings.gaps);
@@ -184,11 +215,11 @@ pub fn describe(story: &Story<'_>) -> String {
     serde_json::to_string(&facts).expect("facts are JSON")
 }
 
-fn tracks<'a>(readback: &'a Readback, laid: Option<(&Layout, &[Payload])>) -> Vec<TrackFacts<'a>> {
+fn tracks<'a>(readback: &'a Readback, laid: Option<(&Layout, &[Payload])>) -> Vec<TrackStory<'a>> {
     let times: Vec<_> = laid.map(|(layout, _)| layout.times().collect()).unwrap_or_default();
     let recorded = laid.map(|(layout, _)| layout.recorded()).unwrap_or_default();
     let payload = laid.map_or(&[][..], |(_, payload)| payload);
-    let track = |(n, (facts, codec)): (usize, (&domain::mux::TrackFacts, &'a CodecFacts))| TrackFacts {
+    let track = |(n, (facts, codec)): (usize, (&TrackFacts, &'a CodecFacts))| TrackStory {
         kind: facts.track,
         codec: &codec.codec,
         packets: facts.samples,
@@ -210,7 +241,7 @@ fn told_silence(silence: &media::layout::Silence) -> SilenceFacts {
 }
 
 /// How much larger something is of the sound than of the picture.
-fn apart(tracks: &[TrackFacts<'_>], what: impl Fn(&TrackFacts<'_>) -> Option<u64>) -> Option<i64> {
+fn apart(tracks: &[TrackStory<'_>], what: impl Fn(&TrackStory<'_>) -> Option<u64>) -> Option<i64> {
     let of = |kind| tracks.iter().find(|track| track.kind == kind).and_then(&what);
     Some(i64::try_from(of(Track::Audio)?).ok()? - i64::try_from(of(Track::Video)?).ok()?)
 }

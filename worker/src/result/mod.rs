@@ -6,6 +6,7 @@
 mod check;
 pub mod decode;
 mod facts;
+pub mod leftovers;
 pub mod odd;
 mod source;
 

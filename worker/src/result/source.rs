@@ -155,7 +155,7 @@ impl Source {
 }
 
 /// A tag without the marks around it, in which the answers to a write and to a read may differ.
-fn bare(tag: &str) -> &str {
+pub(super) fn bare(tag: &str) -> &str {
     tag.trim_start_matches("W/").trim_matches('"')
 }
 

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::db::plans::Frozen;
 use crate::db::recordings::{self, Advanced, From, Recording};
 use crate::db::{self, plans, segments};
+use crate::result::Tags;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::completeness::{self, Awaited, Broken, Completeness, Limits, Object, Seen};
 use domain::id::RecordingId;
@@ -43,7 +44,7 @@ impl Job for ManifestCheck {
         };
         // A recording that failed may be checked again long after its end, and then the bucket is looked into again.
         let asked_at = recording.now - TimeDelta::from_std(ctx.age()).unwrap_or_default();
-        let Some(mut seen) = observe(cx, &recording, asked_at).await? else {
+        let Some((mut seen, etags)) = observe(cx, &recording, asked_at).await? else {
             // Whoever has looked wakes this job.
             bucket::watch(&cx.db, &recording.id, &recording.owner).await?;
             cx.bell.ring(Queue::Ingest.as_str());
@@ -56,7 +57,7 @@ impl Job for ManifestCheck {
             verdict = completeness::check(&seen);
         }
         if let Completeness::Broken(Broken::DamagedInit { .. }) = &verdict
-            && let Some(odd) = odd::judge(cx, &recording, &seen).await?
+            && let Some(odd) = odd::judge(cx, &recording, &seen, &etags).await?
         {
             verdict = odd;
         }
@@ -196,25 +197,32 @@ fn holds<'a>(plan: &Plan, recording: &Recording, mut rows: impl Iterator<Item = 
         && rows.all(|row| row.index == 0 || knows(row.track, row.index))
 }
 
-/// Rows, declaration and a listing of the bucket. `None` when another uploader writes the recording and its bucket has to
+/// Rows, declaration and a listing of the bucket, and what that tells of entity tags. `None` when another uploader writes the recording and its bucket has to
 /// be looked into first.
-async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -> Result<Option<Seen>, JobError> {
+async fn observe(
+    cx: &Context,
+    recording: &Recording,
+    asked_at: DateTime<Utc>,
+) -> Result<Option<(Seen, Tags)>, JobError> {
     let rows = segments::rows(&cx.db, &recording.id).await?;
     let keys = Keys::new(&recording.owner, &recording.id);
     let mut listing = cx.store.list(&keys.segments_prefix()).await?;
-    let (mut objects, mut sight) = (Vec::new(), Sight::default());
+    let (mut objects, mut etags, mut sight) = (Vec::new(), Tags::new(), Sight::default());
     loop {
         let page = listing.page(PAGE).await?;
         if page.is_empty() {
             break;
         }
-        page.iter().filter(|_| recording.source == Source::Bucket).for_each(|listed| sight.add(&keys, listed));
-        objects.extend(page.iter().filter_map(|listed| match keys.parse(&listed.key) {
-            Some(key::Object::Segment(track, name)) => {
-                Some(Object { track, index: name.index(), size_bytes: listed.size_bytes })
+        for listed in page {
+            if recording.source == Source::Bucket {
+                sight.add(&keys, &listed);
             }
-            Some(_) | None => None,
-        }));
+            let Some(key::Object::Segment(track, name)) = keys.parse(&listed.key) else { continue };
+            objects.push(Object { track, index: name.index(), size_bytes: listed.size_bytes });
+            if recording.source == Source::Bucket {
+                etags.extend(listed.etag.map(|etag| ((track, name.index()), etag)));
+            }
+        }
     }
     let foreign = match recording.source {
         Source::Spool => db::bucket::Seen::default(),
@@ -230,7 +238,7 @@ async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -
     }
     // Rows first: what is stored between the two looks changes `stored_seq`, and the freeze looks again.
     let live = &cx.config.live;
-    Ok(Some(Seen {
+    let seen = Seen {
         owner: recording.owner.clone(),
         recording: recording.id.clone(),
         policy: recording.policy,
@@ -250,7 +258,8 @@ async fn observe(cx: &Context, recording: &Recording, asked_at: DateTime<Utc>) -
             missing_deadline: live.missing_deadline,
             max_gap_ratio: live.max_gap_ratio,
         },
-    }))
+    };
+    Ok(Some((seen, etags)))
 }
 
 /// Whether nobody has looked into the bucket since the end was signalled.

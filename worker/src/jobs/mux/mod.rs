@@ -15,8 +15,9 @@ use crate::db::plans::{Frozen, Unreadable};
 use crate::db::recordings::{self, Advanced, From};
 use crate::db::{self, plans, segments};
 use crate::result::decode::Deaths;
+use crate::result::odd::Which;
 use crate::result::{self, Checked, Expected, Source, Story};
-use domain::corrupt::{self, Rules};
+use domain::corrupt::{self, Extent, Rules};
 use domain::id::{RecordingId, Sha256};
 use domain::job::Mux;
 use domain::key::Keys;
@@ -40,8 +41,12 @@ impl Job for Mux {
             let why = "only libavformat can read this recording, and mux.engine is index";
             return Err(JobError::new(Fault::Permanent, "engine", why));
         }
-        if is_odd || cx.config.mux.engine == Engine::Libavformat {
-            return Box::pin(odd::make(cx, ctx, self, &frozen)).await;
+        let which = match cx.config.mux.engine {
+            Engine::Libavformat => Some(Which::Every),
+            Engine::Auto | Engine::Index => is_odd.then_some(Which::Odd),
+        };
+        if let Some(which) = which {
+            return Box::pin(odd::make(cx, ctx, self, &frozen, which)).await;
         }
         let layout = result::lay_out(cx, &frozen.plan).await?;
         let keys = Keys::new(&frozen.plan.owner, &frozen.plan.recording);
@@ -142,7 +147,8 @@ async fn weigh_with(cx: &Context, plan: &Plan, shown: &[Gap], checked: &Checked)
         max_gap_ratio: cx.config.live.max_gap_ratio,
         accept_gaps: recording.gaps_accepted,
     };
-    let weighed = corrupt::weigh(rules, &plan.gaps, found, checked.readback.duration_ms);
+    let extent = Extent::of(plan, checked.readback.duration_ms);
+    let weighed = corrupt::weigh(rules, &plan.gaps, found, extent);
     weighed.map_err(|error| JobError::new(Fault::Permanent, "corrupt-media", error))?;
     if !found.is_empty() {
         let what = checked.findings.what.as_deref();

@@ -5,16 +5,20 @@
 //! what is served.
 
 use super::publish::{publish, served};
-use super::write::write;
+use super::write::{once_more, write};
 use super::{declared_ms, weigh_with};
 use crate::context::Context;
 use crate::db::plans::Frozen;
+use crate::db::recordings;
 use crate::result::decode::Deaths;
-use crate::result::odd::{self, OddLaid};
-use crate::result::{self, Expected, Source, Story};
+use crate::result::odd::{self, OddLaid, Which};
+use crate::result::{self, Checked, Expected, Source, Story, leftovers};
+use domain::corrupt;
+use domain::id::Sha256;
 use domain::job::Mux;
 use domain::key::Keys;
-use domain::mux::Plan;
+use domain::mux::{Gap, Plan};
+use media::mux::MuxReport;
 use queue::{JobCtx, JobError, Outcome, Progress};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -23,43 +27,134 @@ use std::time::Duration;
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Makes, verifies and publishes the result.
-pub(super) async fn make(cx: &Context, ctx: &JobCtx, job: &Mux, frozen: &Frozen) -> Result<Outcome, JobError> {
-    let laid = take_apart(cx, ctx, frozen).await?;
+pub(super) async fn make(
+    cx: &Context,
+    ctx: &JobCtx,
+    job: &Mux,
+    frozen: &Frozen,
+    which: Which,
+) -> Result<Outcome, JobError> {
     let keys = Keys::new(&frozen.plan.owner, &frozen.plan.recording);
-    let key = keys.result_of_epoch(job.version, ctx.epoch());
-    let report = match write(cx, ctx, job, &laid.layout, &laid.segments, &key).await? {
-        Ok(report) => report,
-        Err(ended) => return Ok(ended),
+    let making = Making { cx, ctx, job, frozen, keys: &keys };
+    let made = match making.found().await? {
+        Some(found) => found,
+        None => match Box::pin(making.anew(which)).await? {
+            Ok(made) => made,
+            Err(ended) => return Ok(ended),
+        },
     };
-    let deaths = if ctx.attempt() == 1 { Deaths::Doubted } else { Deaths::Blamed };
-    let expected = Expected { facts: &laid.layout.expected(), layout: Some(&laid.layout), deaths };
-    let source = Source::new(&cx.store, keys.clone(), &key);
-    let checked = result::check(cx, &source, &key, &expected).await?;
-    let carried_out = Frozen { plan: laid.carried_out(&frozen.plan), ..frozen.clone() };
-    let story = Story {
-        frozen: &carried_out,
-        checked: &checked,
-        key: &key,
-        sha256: report.sha256,
-        declared_ms: declared_ms(cx, &job.recording).await?,
-        engine: "libavformat",
-        laid: Some((&laid.layout, report.payload.as_slice())),
-    };
-    // The plan knew the objects alone. What taking them apart has shown is weighed like what decoding shows, and before
-    // anything says that there is a result.
-    let (planned, shown) = carried_out.plan.gaps.split_at(frozen.plan.gaps.len());
-    let planned = Plan { gaps: planned.to_vec(), ..carried_out.plan.clone() };
-    let gaps = weigh_with(cx, &planned, shown, &checked).await?;
-    cx.store.put(&keys.result_json(job.version), result::describe(&story).into()).await?;
-    publish(cx, ctx, &carried_out.plan, &gaps, served(&frozen.plan, key, report.sha256, &checked)).await
+    // A viewer of the result before may still be reading it; `cleanup` comes when nobody does.
+    let before = recordings::get(&cx.db, &job.recording).await?.and_then(|recording| recording.result);
+    let Made { key, gaps, sha256, checked } = made;
+    let outcome = publish(cx, ctx, &frozen.plan, &gaps, served(&frozen.plan, key.clone(), sha256, &checked)).await?;
+    if outcome == Outcome::Completed {
+        let kept = [Some(key.as_str()), before.as_ref().map(|served| served.key.as_str())];
+        let kept: Vec<&str> = kept.into_iter().flatten().collect();
+        if let Err(error) = leftovers::sweep(&cx.store, &keys, job.version, &kept).await {
+            tracing::warn!(recording.id = %job.recording, error = %error, "results of unpublished attempts are left for cleanup");
+        }
+    }
+    Ok(outcome)
+}
+
+/// A verified result that is not published yet.
+struct Made {
+    key: String,
+    gaps: Vec<Gap>,
+    sha256: Option<Sha256>,
+    checked: Checked,
+}
+
+struct Making<'a> {
+    cx: &'a Context,
+    ctx: &'a JobCtx,
+    job: &'a Mux,
+    frozen: &'a Frozen,
+    keys: &'a Keys,
+}
+
+impl Making<'_> {
+    /// A decoder that dies ends the first attempt, since it may be the machine's fault; in a later one it is the
+    /// recording's.
+    fn deaths(&self) -> Deaths {
+        if self.ctx.attempt() == 1 { Deaths::Doubted } else { Deaths::Blamed }
+    }
+
+    /// The result that an earlier attempt made and could not publish: looked at again by its own word, for nobody else
+    /// knows what it was to be, and not made again. One that does not hold is as good as none.
+    async fn found(&self) -> Result<Option<Made>, JobError> {
+        let Making { cx, frozen, keys, .. } = *self;
+        let told = result::told(cx, keys, &frozen.plan, frozen.sha256).await?;
+        let Some((key, told)) = told.and_then(|told| Some((told.key_of_attempt(keys)?, told))) else { return Ok(None) };
+        let source = Source::new(&cx.store, keys.clone(), &key);
+        let expected = Expected { facts: &told.facts(), layout: None, deaths: self.deaths() };
+        match result::check(cx, &source, &key, &expected).await {
+            Ok(checked) if checked.etag == told.etag => {
+                tracing::info!(storage.key = key, "result of an earlier attempt found");
+                Ok(Some(Made { key, gaps: told.gaps, sha256: told.sha256, checked }))
+            }
+            Err(error) if !error.is_of_the_result() => Err(error.into()),
+            found => {
+                let error = found.err().map(tracing::field::display);
+                tracing::warn!(storage.key = key, error, "result of an earlier attempt does not hold, made again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the result under a key of this attempt. The inner error is how the attempt ends when nobody wants the result
+    /// any more.
+    async fn anew(&self, which: Which) -> Result<Result<Made, Outcome>, JobError> {
+        let Making { cx, ctx, job, frozen, keys } = *self;
+        let laid = take_apart(cx, ctx, frozen, which).await?;
+        let key = keys.result_of_epoch(job.version, ctx.epoch());
+        let report = match write(cx, ctx, job, &laid.layout, &laid.segments, &key).await? {
+            Ok(report) => report,
+            Err(ended) => return Ok(Err(ended)),
+        };
+        let told = self.tell(&laid, &report, &key).await;
+        if told.is_err()
+            && let Err(error) = cx.store.delete(std::slice::from_ref(&key)).await
+        {
+            tracing::warn!(storage.key = key, error = %error, "result that does not hold is left for cleanup");
+        }
+        let (gaps, checked) = told?;
+        Ok(Ok(Made { key, gaps, sha256: report.sha256, checked }))
+    }
+
+    /// Verifies the result, weighs what it lacks, and only then says in `result.json` that there is one.
+    async fn tell(&self, laid: &OddLaid, report: &MuxReport, key: &str) -> Result<(Vec<Gap>, Checked), JobError> {
+        let Making { cx, job, frozen, keys, .. } = *self;
+        let expected = Expected { facts: &laid.layout.expected(), layout: Some(&laid.layout), deaths: self.deaths() };
+        let source = Source::new(&cx.store, keys.clone(), key);
+        let checked = result::check(cx, &source, key, &expected).await?;
+        // The plan's gaps were weighed when it was judged. What taking its objects apart has shown beyond them is weighed
+        // like what decoding shows.
+        let gaps = weigh_with(cx, &laid.plan, &laid.lost, &checked).await?;
+        let told = Plan { gaps: corrupt::together(&laid.plan.gaps, &laid.lost), ..laid.plan.clone() };
+        let story = Story {
+            frozen: &Frozen { plan: told, ..frozen.clone() },
+            checked: &checked,
+            key,
+            sha256: report.sha256,
+            declared_ms: declared_ms(cx, &job.recording).await?,
+            engine: "libavformat",
+            laid: Some((&laid.layout, report.payload.as_slice())),
+        };
+        cx.store.put(&keys.result_json(job.version), result::describe(&story).into()).await?;
+        Ok((gaps, checked))
+    }
 }
 
 /// Has a child take the plan's objects apart, and tells how far it is.
-async fn take_apart(cx: &Context, ctx: &JobCtx, frozen: &Frozen) -> Result<OddLaid, JobError> {
+async fn take_apart(cx: &Context, ctx: &JobCtx, frozen: &Frozen, which: Which) -> Result<OddLaid, JobError> {
     let per_mille = AtomicU32::new(0);
     let note = |share: f64| per_mille.store((share * 1000.0) as u32, Ordering::Relaxed);
     tokio::select! {
-        laid = odd::lay_out(cx, &frozen.plan, note) => Ok(laid?),
+        laid = odd::lay_out(cx, &frozen.plan, which, note) => laid.map_err(|error| match error.is_source_changed() {
+            true => once_more(ctx, error),
+            false => error.into(),
+        }),
         () = tell(ctx, &per_mille) => unreachable!("progress is told until the objects are taken apart"),
     }
 }

@@ -45,7 +45,10 @@ where
         written = media::mux::write(layout, source, &mut sink, &options, note) => written,
         () = tell(ctx, &done_bytes, total_bytes) => unreachable!("progress is told until the result is written"),
     };
-    let report = written.map_err(|error| once_more::<R>(ctx, error))?;
+    let report = written.map_err(|error| match error {
+        media::mux::Error::SourceChanged { .. } => once_more(ctx, error),
+        error => error.into(),
+    })?;
     let wanted = recordings::get(&cx.db, &job.recording).await?;
     let wanted = wanted.is_some_and(|now| now.state == State::Finalizing && now.plan_version == job.version);
     if !wanted {
@@ -60,16 +63,11 @@ where
 
 /// A segment that changed under the mux may have been caught between two writes of the same bytes: once, it is looked at
 /// again.
-fn once_more<R>(ctx: &JobCtx, error: media::mux::ErrorOf<R, Sink>) -> JobError
+pub(super) fn once_more<E>(ctx: &JobCtx, changed: E) -> JobError
 where
-    R: SegmentReader<Error: Classify>,
+    E: std::error::Error + Classify + Send + Sync + 'static,
 {
-    match error {
-        media::mux::Error::SourceChanged { .. } if ctx.attempt() == 1 => {
-            JobError::new(Fault::Transient, "source-changed", error)
-        }
-        error => error.into(),
-    }
+    if ctx.attempt() == 1 { JobError::new(Fault::Transient, "source-changed", changed) } else { changed.into() }
 }
 
 /// Says how far it is until it is dropped.
