@@ -1,12 +1,14 @@
-//! What becomes of a result of which stretches cannot be decoded: it is published with them as gaps, or it fails.
+//! What becomes of a result of which more is missing than its plan knew, or cannot be decoded: it is published with that as
+//! gaps, or it fails.
 //!
-//! The plan is frozen before anybody decodes, so what decoding finds is weighed here by the same policy and the same share
+//! The plan is frozen before anybody decodes, so what is found later is weighed here by the same policy and the same share
 //! that weighed the plan's gaps.
 
 use crate::completeness::describe;
-use crate::mux::Gap;
+use crate::mux::{Gap, GapCause, Plan};
 use crate::recording::Policy;
 use crate::segment::Track;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// What holds for a recording.
@@ -14,18 +16,50 @@ use thiserror::Error;
 pub struct Rules {
     /// What becomes of gaps.
     pub policy: Policy,
-    /// Largest share of a track, by time, that gaps may be; 1.0 lets everything pass.
+    /// Largest share of a track, by time and by number, that gaps may be; 1.0 lets everything pass.
     pub max_gap_ratio: f64,
     /// An operator said that gaps do not matter.
     pub accept_gaps: bool,
 }
 
-/// Too much of a result cannot be decoded.
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// How long the result is presented.
+    pub duration_ms: u64,
+    /// Segments that the result is made of, in the order of [`Track::ALL`].
+    pub segments: [usize; 2],
+}
+
+impl Extent {
+    /// Of the result of a plan.
+    pub fn of(plan: &Plan, duration_ms: u64) -> Extent {
+        let count = |track| plan.tracks.iter().filter(|of| of.track == track).map(|of| of.segments.len()).sum();
+        Extent { duration_ms, segments: Track::ALL.map(count) }
+    }
+
+    /// The share of a track that gaps are, 0.0 to 1.0: by time, and by number of those segments of which nothing tells how
+    /// long they were.
+    fn share(&self, at: usize, gaps: &[&Gap]) -> f64 {
+        // A track that was cut off ends before its gap does.
+        let total_ms = gaps.iter().map(|gap| gap.to_ms).max().unwrap_or(0).max(self.duration_ms);
+        let missing_ms = gaps.iter().map(|gap| gap.duration_ms()).fold(0, u64::saturating_add);
+        let never = gaps.iter().filter(|gap| matches!(gap.cause, GapCause::Missing | GapCause::Lost));
+        let unplaced = never.filter(|gap| gap.duration_ms() == 0).flat_map(|gap| &gap.segments);
+        let unplaced = unplaced.collect::<BTreeSet<_>>().len();
+        let by_number = unplaced as f64 / (unplaced + self.segments[at]).max(1) as f64;
+        (missing_ms as f64 / total_ms.max(1) as f64).max(by_number).min(1.0)
+    }
+}
+
+/// Too much of a result is missing or cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TooCorrupt {
     /// No gap is allowed.
-    #[error("its bytes are whole and cannot be decoded: {what}")]
+    #[error("{flaw}: {what}")]
     Policy {
+        /// What is wrong with it, in words.
+        flaw: &'static str,
         /// Which stretches.
         what: String,
     },
@@ -40,27 +74,26 @@ pub enum TooCorrupt {
         percent: u32,
         /// How much is allowed.
         limit_percent: u32,
-        /// Which stretches cannot be decoded.
+        /// Which stretches were found.
         what: String,
     },
 }
 
-/// Weighs what cannot be decoded, together with what the plan lacks already.
+/// Weighs what was found in a result, together with what its plan lacks already.
 ///
 /// # Errors
 /// It is more than the rules let pass.
-pub fn weigh(rules: Rules, planned: &[Gap], found: &[Gap], duration_ms: u64) -> Result<(), TooCorrupt> {
+pub fn weigh(rules: Rules, planned: &[Gap], found: &[Gap], extent: Extent) -> Result<(), TooCorrupt> {
     if found.is_empty() || rules.accept_gaps {
         return Ok(());
     }
     let what = describe(found);
     if rules.policy == Policy::Fail {
-        return Err(TooCorrupt::Policy { what });
+        return Err(TooCorrupt::Policy { flaw: flaw(found), what });
     }
-    for track in Track::ALL {
-        let of_track = planned.iter().chain(found).filter(|gap| gap.track == track);
-        let missing_ms = of_track.map(Gap::duration_ms).fold(0, u64::saturating_add);
-        let share = (missing_ms as f64 / duration_ms.max(1) as f64).min(1.0);
+    for (at, track) in Track::ALL.into_iter().enumerate() {
+        let of_track: Vec<&Gap> = planned.iter().chain(found).filter(|gap| gap.track == track).collect();
+        let share = extent.share(at, &of_track);
         if share > rules.max_gap_ratio {
             let percent = |share: f64| (share * 100.0).round() as u32;
             let (percent, limit_percent) = (percent(share), percent(rules.max_gap_ratio));
@@ -68,6 +101,15 @@ pub fn weigh(rules: Rules, planned: &[Gap], found: &[Gap], duration_ms: u64) -> 
         }
     }
     Ok(())
+}
+
+fn flaw(found: &[Gap]) -> &'static str {
+    let corrupt = found.iter().filter(|gap| gap.cause == GapCause::Corrupt).count();
+    match corrupt {
+        0 => "not all of it is there",
+        _ if corrupt == found.len() => "its bytes are whole and cannot be decoded",
+        _ => "not all of it is there, and not all that is there can be decoded",
+    }
 }
 
 /// The gaps of a result: those of its plan and those that were found in it, by track and time.
@@ -89,22 +131,45 @@ mod tests {
         Gap { track, from_ms, to_ms, segments: vec![2], cause }
     }
 
+    const EXTENT: Extent = Extent { duration_ms: 10_000, segments: [4, 4] };
+
     const RULES: Rules = Rules { policy: Policy::Degrade, max_gap_ratio: 0.5, accept_gaps: false };
 
     #[test]
     fn weigh_lets_pass_what_the_rules_allow_and_counts_the_gaps_of_the_plan() {
         let planned = [gap(Track::Video, 0, 3000, GapCause::Missing)];
         let found = [gap(Track::Video, 4000, 6001, GapCause::Corrupt)];
-        assert_eq!(weigh(RULES, &[], &found, 10_000), Ok(()));
-        assert_eq!(weigh(RULES, &planned, &[], 1), Ok(()), "the plan was weighed before");
+        assert_eq!(weigh(RULES, &[], &found, EXTENT), Ok(()));
+        assert_eq!(weigh(RULES, &planned, &[], EXTENT), Ok(()), "the plan was weighed before");
         let text = |weighed: Result<(), TooCorrupt>| weighed.unwrap_err().to_string();
         expect_test::expect!["50 % of the video track is missing or cannot be decoded, more than the 50 % allowed: video segment 2 cannot be decoded (4.000 s to 6.001 s)"]
-            .assert_eq(&text(weigh(RULES, &planned, &found, 10_000)));
+            .assert_eq(&text(weigh(RULES, &planned, &found, EXTENT)));
         expect_test::expect![
             "its bytes are whole and cannot be decoded: video segment 2 cannot be decoded (4.000 s to 6.001 s)"
         ]
-        .assert_eq(&text(weigh(Rules { policy: Policy::Fail, ..RULES }, &[], &found, 10_000)));
-        assert_eq!(weigh(Rules { policy: Policy::Fail, accept_gaps: true, ..RULES }, &planned, &found, 10), Ok(()));
+        .assert_eq(&text(weigh(Rules { policy: Policy::Fail, ..RULES }, &[], &found, EXTENT)));
+        assert_eq!(weigh(Rules { policy: Policy::Fail, accept_gaps: true, ..RULES }, &planned, &found, EXTENT), Ok(()));
+    }
+
+    #[test]
+    fn what_was_cut_off_or_never_came_is_weighed_by_its_own_length_and_number() {
+        let text = |found: &[Gap], policy| match weigh(Rules { policy, ..RULES }, &[], found, EXTENT) {
+            Ok(()) => "passes".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // Ten seconds are left of nineteen, then of twenty-one.
+        let cut = |to_ms| [gap(Track::Audio, 10_000, to_ms, GapCause::Truncated)];
+        assert_eq!(text(&cut(19_000), Policy::Degrade), "passes");
+        expect_test::expect!["52 % of the audio track is missing or cannot be decoded, more than the 50 % allowed: audio segment 2 is cut off (10.000 s to 21.000 s)"]
+            .assert_eq(&text(&cut(21_000), Policy::Degrade));
+        expect_test::expect!["not all of it is there: audio segment 2 is cut off (10.000 s to 19.000 s)"]
+            .assert_eq(&text(&cut(19_000), Policy::Fail));
+        let never = |segments: Vec<u32>| [Gap { segments, ..gap(Track::Video, 0, 0, GapCause::Missing) }];
+        assert_eq!(text(&never(vec![1, 2, 3, 4]), Policy::Degrade), "passes");
+        expect_test::expect!["56 % of the video track is missing or cannot be decoded, more than the 50 % allowed: video segments 1 to 5 never came (0.000 s to 0.000 s)"]
+            .assert_eq(&text(&never(vec![1, 2, 3, 4, 5]), Policy::Degrade));
+        // Of a damaged one of which all samples are there nothing is missing.
+        assert_eq!(text(&[gap(Track::Video, 5, 5, GapCause::Damaged)], Policy::Degrade), "passes");
     }
 
     #[test]

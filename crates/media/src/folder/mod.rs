@@ -19,7 +19,7 @@ use crate::mux::{self, Hashing, MuxReport, Progress};
 use crate::readback;
 use crate::sampling::Findings;
 use domain::completeness::Pauses;
-use domain::corrupt::{self, Rules};
+use domain::corrupt::{self, Extent, Rules};
 use domain::recording::Policy;
 use std::path::{Path, PathBuf};
 use verdict::Verdict;
@@ -110,9 +110,8 @@ impl Made {
 
     /// Lets it appear, with what was found when it was decoded, unless that is more than may be missing.
     pub async fn publish(self, findings: &Findings) -> Report {
-        let Made { file, out, report, rules, .. } = self;
-        let duration_ms = report.duration_ms.unwrap_or(0);
-        if let Err(error) = corrupt::weigh(rules, &report.gaps, &findings.gaps, duration_ms) {
+        let Made { layout, file, out, report, rules } = self;
+        if let Err(error) = corrupt::weigh(rules, &report.gaps, &findings.gaps, extent(&layout, &report)) {
             return report.fail(Failure::new("corrupt-media", &error));
         }
         match file.publish().await {
@@ -125,6 +124,14 @@ impl Made {
     pub fn refuse(self, failure: Failure) -> Report {
         self.report.fail(failure)
     }
+}
+
+fn extent(layout: &Layout, report: &Report) -> Extent {
+    let mut segments = [0; 2];
+    for (track, places) in layout.places() {
+        segments[track as usize] = places.len();
+    }
+    Extent { duration_ms: report.duration_ms.unwrap_or(0), segments }
 }
 
 async fn lay_out(folder: &Path, options: &Options) -> Result<(Layout, Report), Failure> {
