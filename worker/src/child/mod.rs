@@ -13,7 +13,7 @@ mod serve;
 mod talk;
 
 pub use limits::Limit;
-pub use recast::{Odd, Pieces, RecastError, RecastTrack};
+pub use recast::{Allowed, Odd, Pieces, RecastError, RecastTrack};
 pub use serve::serve;
 pub use talk::ObjectError;
 

@@ -1,7 +1,7 @@
 //! Odd inputs taken apart in a child: objects in, ordinary segments out.
 //!
 //! Owns the conversation of this work, which differs from the others: several objects of which ranges are wanted, and
-//! pieces that come one by one and are taken away at once, so that neither side ever holds more than one. The child is
+//! segments whose parts come one by one and are taken away at once, so that neither side ever holds more than a part. The child is
 //! killed when it says nothing for a while, too.
 
 use super::talk::{self, Time};
@@ -16,6 +16,7 @@ pub use media::ff::segmenter::recast::TrackReport as RecastTrack;
 use media::ff::segmenter::recast::{self, Readable, Rules, Source};
 use media::readback::{self, RangedReader};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -31,8 +32,9 @@ pub(super) const ENCODE_MAX: Duration = Duration::from_secs(12 * 3600);
 /// Longest silence: two seconds of the largest picture are encoded in a fraction of it.
 const QUIET_MAX: Duration = Duration::from_secs(120);
 
-/// Longest piece: the longest segment of 10 s is a tenth of it.
-const PIECE_BYTES_MAX: u64 = 1 << 30;
+/// Longest part of a segment: a fragment ends with the picture that makes it reach 8 MiB, and a picture of that size is
+/// the largest that anybody records.
+const PART_BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes a child may read or give whatever the length of its objects: headers and indexes, read again for each track.
 const ROOM_BYTES: u64 = 256 << 20;
@@ -50,9 +52,19 @@ pub struct Odd {
     pub pieces: Vec<(u32, u64)>,
 }
 
+/// What may be done, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    /// Codecs that MP4 cannot hold are encoded again.
+    pub transcode: bool,
+    /// Longest segment that may come out.
+    pub segment_bytes_max: u64,
+}
+
 /// Takes what was made.
 pub trait Pieces: Send {
-    /// Takes one initialization section or segment.
+    /// Takes one initialization section, or a part of a segment: what comes under a name again goes behind what came
+    /// before.
     fn take(&mut self, track: Track, name: Name, bytes: Bytes) -> impl Future<Output = std::io::Result<()>> + Send;
 }
 
@@ -73,6 +85,24 @@ pub enum RecastError<R: std::error::Error + 'static> {
         track: Track,
         /// Codec as FFmpeg names it.
         codec: String,
+    },
+    /// The clock of a track goes back, and no order of its segments mends that.
+    #[error("the clock of the {track} track goes back{}", segment.map_or_else(String::new, |it| format!(" in segment {it}")))]
+    TimesBack {
+        /// Which track.
+        track: Track,
+        /// Its segment; `None`: it has none.
+        segment: Option<u32>,
+    },
+    /// A segment is longer than a segment may be.
+    #[error("{track} {name} takes more than the {limit_bytes} bytes that a segment may have")]
+    TooLarge {
+        /// Which track.
+        track: Track,
+        /// Which piece.
+        name: Name,
+        /// What it may have.
+        limit_bytes: u64,
     },
     /// A range could not be read.
     #[error(transparent)]
@@ -102,7 +132,9 @@ impl<R: std::error::Error + Classify + 'static> Classify for RecastError<R> {
     fn fault(&self) -> Fault {
         match self {
             RecastError::Child(source) => source.fault(),
-            RecastError::NotInMp4 { .. } => Fault::Permanent,
+            RecastError::NotInMp4 { .. } | RecastError::TimesBack { .. } | RecastError::TooLarge { .. } => {
+                Fault::Permanent
+            }
             RecastError::Read(source) => source.fault(),
             // A full disk is emptied, or another worker has one with room.
             RecastError::Keep { .. } => Fault::Transient,
@@ -113,6 +145,8 @@ impl<R: std::error::Error + Classify + 'static> Classify for RecastError<R> {
         match self {
             RecastError::Child(source) => source.class(),
             RecastError::NotInMp4 { .. } => "codec-not-in-mp4",
+            RecastError::TimesBack { .. } => "tfdt-back",
+            RecastError::TooLarge { .. } => "segment-too-large",
             RecastError::Read(source) => source.class(),
             RecastError::Keep { .. } => "scratch",
         }
@@ -122,7 +156,10 @@ impl<R: std::error::Error + Classify + 'static> Classify for RecastError<R> {
         match self {
             RecastError::Child(source) => source.retry_after(),
             RecastError::Read(source) => source.retry_after(),
-            RecastError::NotInMp4 { .. } | RecastError::Keep { .. } => None,
+            RecastError::NotInMp4 { .. }
+            | RecastError::TimesBack { .. }
+            | RecastError::TooLarge { .. }
+            | RecastError::Keep { .. } => None,
         }
     }
 }
@@ -135,6 +172,7 @@ enum Said {
     Piece { track: Track, index: u32, len: u64 },
     Done(Vec<RecastTrack>),
     NotInMp4 { track: Track, codec: String },
+    TimesBack { track: Track, segment: Option<u32> },
     Refused(String),
     Limited(Limit),
 }
@@ -148,14 +186,16 @@ impl Program {
     pub async fn recast<R: RangedReader>(
         &self,
         objects: &[(Odd, R)],
-        transcode: bool,
+        allowed: Allowed,
         pieces: &mut impl Pieces,
         progress: impl Fn(u64) + Sync,
     ) -> Result<Vec<RecastTrack>, RecastError<R::Error>> {
         let mut child = talk::start(self).map_err(RecastError::Child)?;
+        let Allowed { transcode, segment_bytes_max } = allowed;
         let bound = if transcode { ENCODE_MAX } else { COPY_MAX };
         let work = Work::Recast { objects: objects.iter().map(|(odd, _)| odd.clone()).collect(), transcode };
-        let talk = Talk { objects, time: Time::of(bound), read_bytes: 0, given_bytes: 0, limit_bytes: limit(objects) };
+        let (time, limit_bytes, taken_bytes) = (Time::of(bound), limit(objects), BTreeMap::new());
+        let talk = Talk { objects, time, read_bytes: 0, given_bytes: 0, limit_bytes, segment_bytes_max, taken_bytes };
         // With what it holds of a store's read it would make every future around it large.
         Box::pin(talk.with(&mut child, &work, pieces, &progress)).await
     }
@@ -173,6 +213,9 @@ struct Talk<'a, R> {
     read_bytes: u64,
     given_bytes: u64,
     limit_bytes: u64,
+    segment_bytes_max: u64,
+    /// What the newest segments of each track have so far.
+    taken_bytes: BTreeMap<(Track, u32), u64>,
 }
 
 impl<R: RangedReader> Talk<'_, R> {
@@ -200,6 +243,7 @@ impl<R: RangedReader> Talk<'_, R> {
             match serde_json::from_slice(&line).map_err(|error| RecastError::Child(Error::Answer(error)))? {
                 Said::Done(tracks) => return Ok(tracks),
                 Said::NotInMp4 { track, codec } => return Err(RecastError::NotInMp4 { track, codec }),
+                Said::TimesBack { track, segment } => return Err(RecastError::TimesBack { track, segment }),
                 Said::Refused(why) => return Err(refused(why)),
                 Said::Limited(limit) => return Err(RecastError::Child(Error::Limited { limit })),
                 Said::Read { object, at, len } => {
@@ -209,7 +253,14 @@ impl<R: RangedReader> Talk<'_, R> {
                 }
                 Said::Piece { track, index, len } => {
                     self.given_bytes = self.given_bytes.saturating_add(len);
-                    if len > PIECE_BYTES_MAX || self.given_bytes > self.limit_bytes {
+                    let name = if index == 0 { Name::Init } else { Name::Media(index) };
+                    let taken_bytes = self.taken_bytes.entry((track, index)).or_default();
+                    *taken_bytes = taken_bytes.saturating_add(len);
+                    if *taken_bytes > self.segment_bytes_max {
+                        let limit_bytes = self.segment_bytes_max;
+                        return Err(RecastError::TooLarge { track, name, limit_bytes });
+                    }
+                    if len > PART_BYTES_MAX || self.given_bytes > self.limit_bytes {
                         return Err(refused(format!(
                             "it gave {} bytes, more than its input can hold",
                             self.given_bytes
@@ -222,7 +273,6 @@ impl<R: RangedReader> Talk<'_, R> {
                         talk::death(child, &self.time).await.map_err(RecastError::Child)?;
                         return Err(refused(format!("it gave {} bytes instead of {len}", bytes.len())));
                     }
-                    let name = if index == 0 { Name::Init } else { Name::Media(index) };
                     let kept = self.time.stop(pieces.take(track, name, Bytes::from(bytes))).await;
                     kept.map_err(|source| RecastError::Keep { track, name, source })?;
                 }
@@ -278,6 +328,7 @@ pub(super) fn work(objects: Vec<Odd>, transcode: bool) -> std::io::Result<()> {
     serve::say(&match made {
         Ok(report) => Said::Done(report.tracks),
         Err(ff::Error::NotInMp4 { track, codec }) => Said::NotInMp4 { track, codec },
+        Err(ff::Error::TimesBack { track, segment, .. }) => Said::TimesBack { track, segment },
         Err(error) if error.is_out_of_memory() => Said::Limited(Limit::Memory),
         Err(error) => Said::Refused(serve::chain(&error)),
     })

@@ -75,8 +75,9 @@ impl Pieces for Scratch {
         if name == Name::Init {
             tokio::fs::create_dir(self.path().join(track.as_str())).await?;
         }
-        // A child that gives the same piece twice is not believed.
-        let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(place).await?;
+        // A segment comes in parts; only what was never taken may not be there yet.
+        let (again, mut how) = (self.kept.contains(&(track, name)), tokio::fs::OpenOptions::new());
+        let mut file = how.append(true).create_new(!again).open(place).await?;
         tokio::io::AsyncWriteExt::write_all(&mut file, &bytes).await?;
         tokio::io::AsyncWriteExt::flush(&mut file).await?;
         self.kept.insert((track, name));

@@ -114,7 +114,7 @@ impl Order {
     }
 
     /// Places of the stream inside `from..to` where a piece begins, ascending.
-    pub(super) fn cuts_in(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
+    pub fn cuts_in(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
         let mut cuts: Vec<u64> = self.ranges.iter().map(|range| range.source_at).collect();
         cuts.retain(|cut| from < *cut && *cut < to);
         cuts.sort_unstable();

@@ -85,6 +85,16 @@ pub enum Error {
         /// Packet number, from 0.
         packet: u64,
     },
+    /// Decode times go back further than rounding does.
+    #[error("the clock of the {track} track goes back{} at packet {packet}", of_segment(*segment))]
+    TimesBack {
+        /// Which track.
+        track: Track,
+        /// The segment of the input whose first packet has them; `None` where it has no segments.
+        segment: Option<u32>,
+        /// Packet number, from 0.
+        packet: u64,
+    },
     /// A decoder found damage.
     #[error("{track} of {object} is damaged at {at}")]
     Corrupt {
@@ -117,6 +127,10 @@ pub enum Error {
     Abandoned,
 }
 
+fn of_segment(segment: Option<u32>) -> String {
+    segment.map_or_else(String::new, |index| format!(" in segment {index}"))
+}
+
 impl Error {
     /// Whether the input does not exist.
     pub fn is_not_found(&self) -> bool {
@@ -129,6 +143,7 @@ impl Error {
             | Error::NoStream { .. }
             | Error::NotInMp4 { .. }
             | Error::Timestamps { .. }
+            | Error::TimesBack { .. }
             | Error::Corrupt { .. }
             | Error::Fragment { .. }
             | Error::Setting { .. }

@@ -9,6 +9,7 @@ use media::ff::segmenter::recast::{Readable, Report, Rules, Source, recast};
 use media::folder::{self, Options, Status};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,7 +75,8 @@ fn recast_into(sources: &[Source], rules: Rules, folder: &Path) -> Result<Report
         };
         let folder = folder.join(track.as_str());
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(name.to_string()), bytes).unwrap();
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(folder.join(name.to_string())).unwrap();
+        file.write_all(&bytes).unwrap();
         ControlFlow::Continue(())
     })
 }

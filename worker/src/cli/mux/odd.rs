@@ -3,7 +3,7 @@
 
 use crate::cli::exit::sentence;
 use crate::cli::output;
-use ::worker::child::{Odd, Program, RecastError, RecastTrack};
+use ::worker::child::{Allowed, Odd, Program, RecastError, RecastTrack};
 use ::worker::odd::{self, HEAD_BYTES_MAX, Head, Joined, Part, Scratch};
 use bytes::Bytes;
 use domain::retry::Classify as _;
@@ -17,6 +17,9 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Longest segment that may come out: nothing of a folder is sent anywhere, so it is far above what a service takes.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 /// A result that has not appeared yet, and what was done to its tracks.
 pub(super) struct OddMade {
@@ -89,12 +92,15 @@ async fn recast(
 ) -> Result<(Scratch, Vec<RecastTrack>), Failure> {
     let failure = |code: &str, message: String| Failure { code: code.to_owned(), message };
     let program = Program::this().map_err(|error| failure(error.class(), error.to_string()))?;
+    let allowed = Allowed { transcode, segment_bytes_max: SEGMENT_BYTES_MAX };
     let meter = Meter::of(objects.iter().map(|(odd, _)| odd.size_bytes).sum());
-    let tracks = program.recast(&objects, transcode, &mut scratch, |read_bytes| meter.at(read_bytes)).await;
+    let tracks = program.recast(&objects, allowed, &mut scratch, |read_bytes| meter.at(read_bytes)).await;
     let tracks = tracks.map_err(|error| match error {
         RecastError::Child(error) => failure(error.class(), sentence(&error.into())),
         RecastError::Read(_) | RecastError::Keep { .. } => failure("io", sentence(&error.into())),
         RecastError::NotInMp4 { .. } => failure("codec-not-in-mp4", error.to_string()),
+        RecastError::TimesBack { .. } => failure("tfdt-back", error.to_string()),
+        RecastError::TooLarge { .. } => failure("segment-too-large", error.to_string()),
     })?;
     for (odd, _) in &objects {
         scratch.mark_silent(odd).await.map_err(io_failure("write scratch"))?;

@@ -9,6 +9,7 @@ use super::adts::{self, Stripper};
 use super::codecs;
 use super::lanes::NANOS;
 use super::sound::SampleClock;
+use super::view::View;
 use domain::segment::{Span, Track};
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::mathematics::Rescale as _;
@@ -55,7 +56,10 @@ pub(super) struct Copier {
     last_delta: i64,
     /// First presented moment of the track.
     start: Option<i64>,
+    /// Where the source's segments begin, in the order of reading.
     pieces: Vec<(u32, u64)>,
+    /// Copies of segments: they get what their originals get, so that whoever judges the segments sees that they are alike.
+    copies: Vec<(u32, u32)>,
     open: Option<Open>,
     /// How the source is to be shown, where it says so.
     matrix: Option<Matrix>,
@@ -68,14 +72,22 @@ pub(super) struct Copier {
 
 /// The segment that is being filled.
 struct Open {
+    /// Number of the source's segment in the order of reading, and its index.
+    piece: usize,
     index: u32,
     /// Decode time of its first packet, from the track's start.
     since: i64,
+    /// The same of its newest fragment.
+    fragment_since: i64,
     end: i64,
-    /// Finished fragments of it.
-    bytes: Vec<u8>,
-    /// Payload behind them.
+    /// Payload of its newest fragment.
     fragment_bytes: u64,
+}
+
+impl Open {
+    fn at(since: i64, piece: usize, index: u32) -> Open {
+        Open { piece, index, since, fragment_since: since, end: since, fragment_bytes: 0 }
+    }
 }
 
 impl Copier {
@@ -83,7 +95,7 @@ impl Copier {
         stream: &Stream<'_>,
         report: TrackReport,
         zero_ns: i64,
-        pieces: &[(u32, u64)],
+        view: &View<'_>,
     ) -> Result<Copier, Error> {
         let (parameters, from) = (stream.parameters().clone(), stream.time_base());
         let fragmenter = Fragmenter::open(report.track, parameters.clone(), from)?;
@@ -95,7 +107,7 @@ impl Copier {
         let clock = counted.then(|| SampleClock::new(unit(rate), codecs::priming_samples(&parameters)));
         let matrix = Matrix::of(stream);
         let zero = zero_ns.rescale(NANOS, from);
-        let pieces = pieces.to_vec();
+        let (pieces, copies) = (view.pieces.clone(), view.copies.clone());
         let (waiting, held, start, open, adts) = (Vec::new(), None, None, None, None);
         let (last_delta, presented, tail, lost) = (0, false, 0, false);
         Ok(Copier {
@@ -112,6 +124,7 @@ impl Copier {
             last_delta,
             start,
             pieces,
+            copies,
             open,
             matrix,
             presented,
@@ -227,7 +240,8 @@ impl Copier {
             && dts <= last
         {
             if last - dts > self.ticks(BACK_MS) {
-                return Err(self.wrong("a decode time that goes back"));
+                let segment = self.piece_of(&packet).map(|(_, index)| index);
+                return Err(Error::TimesBack { track: self.report.track, segment, packet: self.report.packets });
             }
             self.report.moved += 1;
             dts = last + 1;
@@ -272,9 +286,8 @@ impl Copier {
     fn write(&mut self, mut packet: Packet, duration: i64, sink: &mut Sink) -> Result<(), Error> {
         packet.set_duration(duration);
         let dts = packet.dts().unwrap_or(0);
-        let index = self.open.as_ref().map_or_else(|| self.piece_of(&packet).unwrap_or(1), |open| open.index);
-        let fresh = || Open { index, since: dts, end: dts, bytes: Vec::new(), fragment_bytes: 0 };
-        let open = self.open.get_or_insert_with(fresh);
+        let (piece, index) = self.piece_of(&packet).unwrap_or((0, 1));
+        let open = self.open.get_or_insert_with(|| Open::at(dts, piece, index));
         open.end = dts + duration;
         open.fragment_bytes += packet.size() as u64;
         self.report.packets += 1;
@@ -292,50 +305,51 @@ impl Copier {
     /// Ends the segment, or its fragment, where `packet` does not belong to it.
     fn cut_before(&mut self, packet: &Packet, hole: bool, sink: &mut Sink) -> Result<(), Error> {
         let Some(open) = &self.open else { return Ok(()) };
-        let (index, age) = (open.index, packet.dts().unwrap_or(0) - open.since);
+        let (piece, index, age) = (open.piece, open.index, packet.dts().unwrap_or(0) - open.since);
         let large = open.fragment_bytes >= LARGEST_BYTES;
         let next = match self.piece_of(packet) {
-            Some(piece) if piece > index => Some(piece),
-            Some(_) if hole || large => return self.end_fragment(),
+            Some(next) if next.0 > piece => Some(next),
+            Some(_) if hole || large => return self.end_fragment(sink),
             Some(_) => None,
             None => {
                 let due = packet.is_key() && age >= self.ticks(TARGET_MS);
-                (due || hole || large || age >= self.ticks(LONGEST_MS)).then_some(index + 1)
+                (due || hole || large || age >= self.ticks(LONGEST_MS)).then_some((0, index + 1))
             }
         };
-        let Some(index) = next else { return Ok(()) };
+        let Some((piece, index)) = next else { return Ok(()) };
         self.end_segment(sink)?;
-        let since = packet.dts().unwrap_or(0);
-        self.open = Some(Open { index, since, end: since, bytes: Vec::new(), fragment_bytes: 0 });
+        self.open = Some(Open::at(packet.dts().unwrap_or(0), piece, index));
         Ok(())
     }
 
-    /// The source's segment that a packet lies in; `None` where the source has none.
-    fn piece_of(&self, packet: &Packet) -> Option<u32> {
+    /// The source's segment that a packet lies in: its number and index; `None` where the source has none.
+    fn piece_of(&self, packet: &Packet) -> Option<(usize, u32)> {
         let at = u64::try_from(packet.position()).unwrap_or(0);
         let behind = self.pieces.partition_point(|(_, first)| *first <= at);
-        let (index, _) = self.pieces.get(behind.saturating_sub(1))?;
-        Some(*index)
+        let piece = behind.saturating_sub(1);
+        self.pieces.get(piece).map(|(index, _)| (piece, *index))
     }
 
-    fn end_fragment(&mut self) -> Result<(), Error> {
-        if let Some(open) = &mut self.open
-            && open.fragment_bytes > 0
-        {
-            open.bytes.extend(self.fragmenter.flush()?);
-            open.fragment_bytes = 0;
+    /// Gives away what is open, so that nothing longer than a fragment ever lies in memory.
+    fn end_fragment(&mut self, sink: &mut Sink) -> Result<(), Error> {
+        let Some(open) = self.open.as_mut().filter(|open| open.fragment_bytes > 0) else { return Ok(()) };
+        let (index, since, end) = (open.index, open.fragment_since, open.end);
+        (open.fragment_bytes, open.fragment_since) = (0, end);
+        let bytes = self.fragmenter.flush()?;
+        let ticks = |value: i64| u64::try_from(value).unwrap_or(0);
+        let timescale = u32::try_from(self.to.denominator()).unwrap_or(1);
+        let span = Span { timescale, start: ticks(since + self.start.unwrap_or(0)), duration: ticks(end - since) };
+        let track = self.report.track;
+        for (copy, _) in self.copies.iter().filter(|(_, of)| *of == index) {
+            emit(sink, Event::Segment { track, index: *copy, bytes: bytes.clone(), span })?;
         }
-        Ok(())
+        emit(sink, Event::Segment { track, index, bytes, span })
     }
 
     fn end_segment(&mut self, sink: &mut Sink) -> Result<(), Error> {
-        self.end_fragment()?;
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let ticks = |value: i64| u64::try_from(value).unwrap_or(0);
-        let timescale = u32::try_from(self.to.denominator()).unwrap_or(1);
-        let start = ticks(open.since + self.start.unwrap_or(0));
-        let span = Span { timescale, start, duration: ticks(open.end - open.since) };
-        emit(sink, Event::Segment { track: self.report.track, index: open.index, bytes: open.bytes, span })
+        self.end_fragment(sink)?;
+        self.open = None;
+        Ok(())
     }
 
     fn ticks(&self, millis: i64) -> i64 {
@@ -344,7 +358,9 @@ impl Copier {
 
     fn wrong(&self, what: &'static str) -> Error {
         let packet = self.report.packets;
-        Error::Timestamps { track: self.report.track.as_str(), object: "the input".to_owned(), what, packet }
+        let segment = self.open.as_ref().filter(|_| !self.pieces.is_empty()).map(|open| open.index);
+        let object = segment.map_or_else(|| "the input".to_owned(), |index| format!("segment {index}"));
+        Error::Timestamps { track: self.report.track.as_str(), object, what, packet }
     }
 }
 

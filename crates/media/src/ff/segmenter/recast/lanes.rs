@@ -6,6 +6,7 @@ use super::super::lane::{self, Picture, Sound};
 use super::super::matrix::Matrix;
 use super::super::{Options, Sink};
 use super::copier::Copier;
+use super::view::View;
 use super::{Source, TrackReport};
 use domain::segment::Track;
 use ffmpeg_next::mathematics::Rescale as _;
@@ -45,7 +46,13 @@ pub(super) enum Lane {
 }
 
 impl Lane {
-    pub(super) fn open(input: &Input, source: &Source, wanted: Wanted, zero_ns: i64) -> Result<Lane, Error> {
+    pub(super) fn open(
+        input: &Input,
+        source: &Source,
+        view: &View<'_>,
+        wanted: Wanted,
+        zero_ns: i64,
+    ) -> Result<Lane, Error> {
         let no_stream = || Error::NoStream { object: source.name.clone() };
         let stream = input.context.stream(wanted.stream).ok_or_else(no_stream)?;
         let report = TrackReport {
@@ -63,7 +70,7 @@ impl Lane {
         Ok(if wanted.encode {
             Lane::Encode(Box::new(Encoder::open(&stream, report, zero_ns)?))
         } else {
-            Lane::Copy(Box::new(Copier::open(&stream, report, zero_ns, &source.pieces)?))
+            Lane::Copy(Box::new(Copier::open(&stream, report, zero_ns, view)?))
         })
     }
 

@@ -1,11 +1,12 @@
-//! What a source lacks, by its own signs: packets that the container calls damaged, and an end that comes before the one
-//! its header tells.
+//! What a source lacks, by its own signs: damages that lie between two packets, packets that the container calls damaged,
+//! and an end that comes before the one its header tells.
 //!
 //! libavformat reads over most damage, and ends a file that was cut off like any other, so nobody else would notice.
 //! A stretch without packets is no loss by itself: a screen on which nothing moves is recorded so.
 
 use super::super::super::input::Input;
 use super::lanes::NANOS;
+use super::view::{Mark, View};
 use super::{LOSSES_MAX, Loss};
 use domain::mux::GapCause;
 use ffmpeg_next::mathematics::Rescale as _;
@@ -18,15 +19,22 @@ const MILLIS: Rational = Rational(1, 1_000);
 /// Headers are rounded, and writers count the last packet or do not.
 const CUT_MIN_NS: i64 = 500_000_000;
 
+/// A transport stream tells a time at least every 0.7 s (ISO/IEC 13818-1, 2.7.4), so in one pictures that are further
+/// apart are no still screen.
+const STILL_MAX_NS: i64 = 1_000_000_000;
+
 /// What was seen of a source.
 #[derive(Debug)]
-pub(super) struct Losses {
+pub(super) struct Losses<'a> {
     /// Units of each stream's times.
     units: Vec<Rational>,
     /// Subtracted from every time, in nanoseconds.
     zero_ns: i64,
-    pieces: Vec<(u32, u64)>,
+    pieces: &'a [(u32, u64)],
+    marks: &'a [Mark],
     told: Told,
+    /// No picture stands for longer.
+    still_max_ns: i64,
     streams: BTreeMap<usize, Stream>,
 }
 
@@ -57,7 +65,8 @@ impl Told {
         Told::Each(input.context.streams().map(end).collect())
     }
 
-    /// How much too early an end at `end_ns` comes, when all streams together end at `last_ns`.
+    /// Where a stream that ends at `end_ns` should have ended, when all of them together end at `last_ns` and that is too
+    /// early.
     fn cut(&self, stream: usize, end_ns: i64, last_ns: i64) -> Option<i64> {
         let (told_ns, end_ns) = match self {
             Told::Nothing => return None,
@@ -91,15 +100,17 @@ struct Open {
     segment: Option<u32>,
 }
 
-impl Losses {
-    pub(super) fn of(input: &Input, zero_ns: i64, pieces: &[(u32, u64)]) -> Losses {
+impl<'a> Losses<'a> {
+    pub(super) fn of(input: &Input, zero_ns: i64, view: &'a View<'_>) -> Losses<'a> {
         let units = input.context.streams().map(|stream| stream.time_base()).collect();
-        Losses { units, zero_ns, pieces: pieces.to_vec(), told: Told::of(input, zero_ns), streams: BTreeMap::new() }
+        let still_max_ns = if input.context.format().name() == "mpegts" { STILL_MAX_NS } else { i64::MAX };
+        let (pieces, marks, told) = (&view.pieces, &view.marks, Told::of(input, zero_ns));
+        Losses { units, zero_ns, pieces, marks, told, still_max_ns, streams: BTreeMap::new() }
     }
 
     /// Takes a packet that is left out because the container calls it damaged.
     pub(super) fn damaged(&mut self, packet: &Packet) {
-        let segment = self.piece_at(position(packet));
+        let segment = position(packet).and_then(|at| Some(self.pieces.get(self.piece_of(at)?)?.0));
         let stream = self.streams.entry(packet.stream()).or_default();
         stream.open.get_or_insert(Open { cause: GapCause::Damaged, segment });
     }
@@ -107,21 +118,31 @@ impl Losses {
     /// Takes a packet that is kept, and says whether something is lost between it and the one before.
     pub(super) fn add(&mut self, packet: &Packet) -> bool {
         let unit = self.units.get(packet.stream()).copied().unwrap_or(MILLIS);
-        let zero_ns = self.zero_ns;
-        let nanos = |time: i64| time.rescale(unit, NANOS).saturating_sub(zero_ns);
-        let stream = self.streams.entry(packet.stream()).or_default();
+        let nanos = |time: i64| time.rescale(unit, NANOS).saturating_sub(self.zero_ns);
         let Some(pts_ns) = packet.pts().or(packet.dts()).map(nanos) else { return false };
         let dts_ns = packet.dts().map_or(pts_ns, nanos);
-        let lost = match stream.open.take() {
-            Some(open) => stream.close(open, pts_ns, dts_ns),
-            None => false,
-        };
+        let before = self.streams.get(&packet.stream()).map(|stream| stream.at);
+        let at = position(packet).or(before).unwrap_or(0);
+        let mark = self.mark_between(before.unwrap_or(0), at);
+        // Whoever judges the segments tells of those that are missing.
+        let skips = before.is_some_and(|before| self.skips(before, at));
+        let stream = self.streams.entry(packet.stream()).or_default();
+        if let Some(mark) = mark {
+            stream.open.get_or_insert(Open { cause: mark.cause, segment: mark.segment });
+        }
+        let hole = stream.hole_before(pts_ns, dts_ns);
+        let open = stream.open.take();
+        if let (Some(open), Some((from_ns, to_ns))) = (open, hole) {
+            stream.lose(open, from_ns, to_ns);
+        }
+        let far = stream.start_ns.is_some() && dts_ns.saturating_sub(stream.dts_ns) > self.still_max_ns;
+        let lost = (open.is_some() || skips || far) && hole.is_some();
         let delta_ns = if stream.start_ns.is_some() && !lost { dts_ns - stream.dts_ns } else { 0 };
         let own_ns = packet.duration().max(0).rescale(unit, NANOS);
         stream.step_ns = own_ns.max(delta_ns);
         stream.start_ns.get_or_insert(pts_ns.max(0));
         stream.end_ns = stream.end_ns.max(pts_ns.saturating_add(own_ns));
-        (stream.dts_ns, stream.at) = (dts_ns, position(packet));
+        (stream.dts_ns, stream.at) = (dts_ns, at);
         lost
     }
 
@@ -129,12 +150,15 @@ impl Losses {
     pub(super) fn end(&mut self) {
         let last_ns = self.streams.values().map(|stream| stream.end_ns).max().unwrap_or(0);
         let segment = self.pieces.last().map(|(index, _)| *index);
-        for (&n, stream) in &mut self.streams {
+        let streams: Vec<usize> = self.streams.keys().copied().collect();
+        for n in streams {
+            let mark = self.mark_between(self.streams[&n].at, u64::MAX);
+            let Some(stream) = self.streams.get_mut(&n) else { continue };
             let told_ns = self.told.cut(n, stream.end_ns, last_ns);
-            if told_ns.is_some() {
-                stream.open = Some(Open { cause: GapCause::Truncated, segment });
-            }
-            if let Some(open) = stream.open.take() {
+            let open = mark.map(|mark| Open { cause: mark.cause, segment: mark.segment });
+            let open = stream.open.take().or(open);
+            let open = open.or(told_ns.map(|_| Open { cause: GapCause::Truncated, segment }));
+            if let Some(open) = open {
                 stream.lose(open, stream.end_ns, told_ns.unwrap_or(last_ns));
             }
         }
@@ -146,27 +170,34 @@ impl Losses {
         (millis(stream.start_ns.unwrap_or(0)), stream.losses)
     }
 
-    /// The source's segment that a byte lies in.
-    fn piece_at(&self, at: u64) -> Option<u32> {
-        let behind = self.pieces.partition_point(|(_, first)| *first <= at);
-        self.pieces.get(behind.saturating_sub(1)).map(|(index, _)| *index)
+    /// The first damage behind a packet at `before` and before one at `at`.
+    fn mark_between(&self, before: u64, at: u64) -> Option<Mark> {
+        let first = self.marks.partition_point(|mark| mark.at <= before);
+        self.marks.get(first).filter(|mark| mark.at <= at).copied()
+    }
+
+    /// Whether a segment that the source should have is not between two packets.
+    fn skips(&self, before: u64, at: u64) -> bool {
+        let index = |at: u64| self.piece_of(at).and_then(|piece| self.pieces.get(piece)).map(|(index, _)| *index);
+        index(before).zip(index(at)).is_some_and(|(before, at)| before.abs_diff(at) > 1)
+    }
+
+    /// Number of the source's segment that a byte lies in.
+    fn piece_of(&self, at: u64) -> Option<usize> {
+        self.pieces.partition_point(|(_, first)| *first <= at).checked_sub(1)
     }
 }
 
 impl Stream {
-    /// Ends a loss at a packet. Where pictures are reordered what is presented may have no hole although what is decoded
-    /// has one.
-    fn close(&mut self, open: Open, pts_ns: i64, dts_ns: i64) -> bool {
+    /// The stretch before a packet that nothing fills. Where pictures are reordered what is presented may have no hole
+    /// although what is decoded has one.
+    fn hole_before(&self, pts_ns: i64, dts_ns: i64) -> Option<(i64, i64)> {
         if self.start_ns.is_none() {
-            // What is lost before the first packet shows in when the track begins.
-            return false;
+            return Some((0, pts_ns.max(0)));
         }
-        let until_ns = self.end_ns.max(self.dts_ns + self.step_ns);
+        let decoded_ns = self.dts_ns.saturating_add(self.step_ns);
         let hole = |from_ns: i64, to_ns: i64| (to_ns - from_ns > self.step_ns / 2).then_some((from_ns, to_ns));
-        let shown = hole(until_ns, pts_ns);
-        let Some((from_ns, to_ns)) = shown.or_else(|| hole(self.dts_ns + self.step_ns, dts_ns)) else { return false };
-        self.lose(open, from_ns, to_ns);
-        true
+        hole(self.end_ns.max(decoded_ns), pts_ns).or_else(|| hole(decoded_ns, dts_ns))
     }
 
     fn lose(&mut self, open: Open, from_ns: i64, to_ns: i64) {
@@ -179,8 +210,8 @@ impl Stream {
     }
 }
 
-fn position(packet: &Packet) -> u64 {
-    u64::try_from(packet.position()).unwrap_or(0)
+fn position(packet: &Packet) -> Option<u64> {
+    u64::try_from(packet.position()).ok()
 }
 
 /// Rounded to the nearest.

@@ -13,6 +13,7 @@ mod copier;
 mod lanes;
 mod losses;
 mod sound;
+mod view;
 
 use super::super::Error;
 use super::super::input::Input;
@@ -24,6 +25,7 @@ use lanes::{Lane, Wanted};
 use losses::Losses;
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
+use view::View;
 
 /// Something to read that can go back.
 pub trait Readable: Read + Seek + Send {}
@@ -100,11 +102,12 @@ pub struct Loss {
 /// Most losses that are told one by one; the last one of so many reaches to the end of the others.
 pub const LOSSES_MAX: usize = 1_000;
 
-/// Takes the sources apart and gives every initialization section and segment to `sink`.
+/// Takes the sources apart and gives every initialization section and segment to `sink`. A segment may come in several
+/// parts, each with whole fragments and a span of its own: whoever keeps it puts them together.
 ///
 /// # Errors
 /// [`Error::NotInMp4`] before anything is given, when a codec has no place in MP4 and may not be encoded again; whatever
-/// libavformat refuses; [`Error::Timestamps`] where times make no sense; [`Error::Abandoned`] when `sink` wants no more.
+/// libavformat refuses; [`Error::TimesBack`] and [`Error::Timestamps`] where times make no sense; [`Error::Abandoned`] when `sink` wants no more.
 pub fn recast(sources: &[Source], rules: Rules, sink: &mut Sink) -> Result<Report, Error> {
     // Each is opened and judged before the first piece is made: a refusal must not come after an hour of work.
     let opened = sources.iter().map(|source| Opened::of(source, rules)).collect::<Result<Vec<_>, Error>>()?;
@@ -119,6 +122,7 @@ pub fn recast(sources: &[Source], rules: Rules, sink: &mut Sink) -> Result<Repor
 /// A source whose streams are known.
 struct Opened<'a> {
     source: &'a Source,
+    view: View<'a>,
     input: Input,
     wanted: Vec<Wanted>,
     /// Where presentation begins when that is before 0 for another reason than priming, in nanoseconds; else 0.
@@ -127,7 +131,8 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn of(source: &'a Source, rules: Rules) -> Result<Opened<'a>, Error> {
-        let input = source.input()?;
+        let view = View::of(source)?;
+        let input = view.input()?;
         let mut wanted = Vec::new();
         for &track in &source.tracks {
             let kind = kind_of(track);
@@ -145,21 +150,21 @@ impl<'a> Opened<'a> {
             return Err(Error::NoStream { object: source.name.clone() });
         }
         let before_zero_ns = lanes::before_zero_ns(&input, &wanted);
-        Ok(Opened { source, input, wanted, before_zero_ns })
+        Ok(Opened { source, view, input, wanted, before_zero_ns })
     }
 
     /// Reads it to its end. In a file of the QuickTime family tracks may lie far apart, and reading them side by side
     /// would jump to and fro for each packet: each is read by itself.
     fn run(self, zero_ns: i64, sink: &mut Sink) -> Result<Vec<TrackReport>, Error> {
-        let Opened { source, input, wanted, .. } = self;
+        let Opened { source, view, input, wanted, .. } = self;
         let apart = input.context.format().name().starts_with("mov") && wanted.len() > 1;
         if !apart {
-            return pass(source, input, &wanted, zero_ns, sink);
+            return pass(source, &view, input, &wanted, zero_ns, sink);
         }
         drop(input);
         let mut done = Vec::new();
         for wanted in wanted {
-            done.extend(pass(source, source.input()?, &[wanted], zero_ns, sink)?);
+            done.extend(pass(source, &view, view.input()?, &[wanted], zero_ns, sink)?);
         }
         Ok(done)
     }
@@ -167,6 +172,7 @@ impl<'a> Opened<'a> {
 
 fn pass(
     source: &Source,
+    view: &View<'_>,
     mut input: Input,
     wanted: &[Wanted],
     zero_ns: i64,
@@ -175,9 +181,9 @@ fn pass(
     input.read_only_these(&wanted.iter().map(|wanted| wanted.stream).collect::<Vec<_>>());
     let mut lanes = Vec::new();
     for &wanted in wanted {
-        lanes.push((wanted.stream, Lane::open(&input, source, wanted, zero_ns)?));
+        lanes.push((wanted.stream, Lane::open(&input, source, view, wanted, zero_ns)?));
     }
-    let mut losses = Losses::of(&input, zero_ns, &source.pieces);
+    let mut losses = Losses::of(&input, zero_ns, view);
     while let Some(packet) = input.read()? {
         let Some((_, lane)) = lanes.iter_mut().find(|(stream, _)| *stream == packet.stream()) else { continue };
         if packet.is_corrupt() {
@@ -192,18 +198,12 @@ fn pass(
     for (stream, lane) in lanes {
         let (start_ms, losses) = losses.of_stream(stream);
         let made = lane.finish(sink)?;
-        done.extend(made.map(|made| TrackReport { start_ms, losses, ..made }));
+        done.extend(made.map(|made| TrackReport { start_ms, losses, copies: view.copies.clone(), ..made }));
     }
     if done.is_empty() {
         return Err(Error::NoStream { object: source.name.clone() });
     }
     Ok(done)
-}
-
-impl Source {
-    fn input(&self) -> Result<Input, Error> {
-        Input::from_read_seek(&self.name, (self.open)())
-    }
 }
 
 fn kind_of(track: Track) -> media::Type {

@@ -1,0 +1,107 @@
+//! A source as libavformat gets to read it.
+//!
+//! Of Matroska a walk over the elements comes first: what is damaged is read as padding, pieces in the order of their
+//! times, copies not at all. libavformat by itself would look for the next cluster and go on without a word, and of two
+//! pieces that lie under each other's names one would be gone.
+
+use super::super::super::Error;
+use super::super::super::error::During as _;
+use super::super::super::input::Input;
+use super::{Readable, Source};
+use crate::ebml::{self, DamageKind, Mended, Order, Survey};
+use domain::mux::GapCause;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+
+/// A place behind which something is lost, in the order of reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) at: u64,
+    pub(super) cause: GapCause,
+    /// The source's segment in which the damage begins.
+    pub(super) segment: Option<u32>,
+}
+
+/// How a source is read.
+pub(super) struct View<'a> {
+    source: &'a Source,
+    found: Option<(Survey, Order)>,
+    /// Where the source's segments begin in the order of reading.
+    pub(super) pieces: Vec<(u32, u64)>,
+    /// Ascending.
+    pub(super) marks: Vec<Mark>,
+    /// Segments that are copies, each with the one that it is a copy of.
+    pub(super) copies: Vec<(u32, u32)>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(source: &'a Source) -> Result<View<'a>, Error> {
+        let mut reader = (source.open)();
+        let (size_bytes, head) = size_and_head(&mut reader).during("read", &source.name)?;
+        let pieces = source.pieces.clone();
+        if !head.starts_with(&ebml::MAGIC) {
+            let marks = packets_cut(size_bytes, &head).then(|| Mark {
+                at: size_bytes,
+                cause: GapCause::Truncated,
+                segment: pieces.last().map(|(index, _)| *index),
+            });
+            let marks = marks.into_iter().collect();
+            return Ok(View { source, found: None, pieces, marks, copies: Vec::new() });
+        }
+        let starts: Vec<u64> = pieces.iter().map(|(_, at)| *at).collect();
+        let survey = ebml::walk(&mut reader, size_bytes, &starts).during("walk over", &source.name)?;
+        let order = ebml::order(reader, size_bytes, &starts, &survey.stamps).during("put in order", &source.name)?;
+        let index = |piece: usize| pieces.get(piece).map(|(index, _)| *index);
+        let copies = order.copies.iter().filter_map(|&(copy, of)| Some((index(copy)?, index(of)?))).collect();
+        let marks = marks(&survey, &order, &pieces);
+        let pieces = order.pieces().filter_map(|(piece, at)| Some((index(piece)?, at))).collect();
+        Ok(View { source, found: Some((survey, order)), pieces, marks, copies })
+    }
+
+    /// Opens it.
+    pub(super) fn input(&self) -> Result<Input, Error> {
+        let (name, reader) = (&self.source.name, (self.source.open)());
+        match &self.found {
+            Some((survey, order)) => Input::from_read_seek(name, Mended::of(reader, survey, order.clone())),
+            None => Input::from_read_seek(name, reader),
+        }
+    }
+}
+
+/// Length of a source and its first bytes.
+fn size_and_head(reader: &mut Box<dyn Readable>) -> io::Result<(u64, Vec<u8>)> {
+    let mut head = Vec::new();
+    reader.by_ref().take(2 * PACKET_BYTES + 1).read_to_end(&mut head)?;
+    let size_bytes = reader.seek(SeekFrom::End(0))?;
+    Ok((size_bytes, head))
+}
+
+/// Length of a packet of a transport stream (ISO/IEC 13818-1, 2.4.3.2).
+const PACKET_BYTES: u64 = 188;
+
+/// Whether it is a transport stream that ends inside a packet.
+fn packets_cut(size_bytes: u64, head: &[u8]) -> bool {
+    let synced = head.len() as u64 == 2 * PACKET_BYTES + 1
+        && head.iter().step_by(PACKET_BYTES as usize).all(|byte| *byte == 0x47);
+    synced && !size_bytes.is_multiple_of(PACKET_BYTES)
+}
+
+fn marks(survey: &Survey, order: &Order, pieces: &[(u32, u64)]) -> Vec<Mark> {
+    let segment_at = |at: u64| {
+        let behind = pieces.partition_point(|(_, first)| *first <= at);
+        pieces.get(behind.checked_sub(1)?).map(|(index, _)| *index)
+    };
+    let mut marks = Vec::new();
+    for damage in &survey.damages {
+        let (cause, before) = match damage.kind {
+            // Where bytes are missing the damage belongs to what ends there.
+            DamageKind::Cut => (GapCause::Truncated, 1),
+            DamageKind::Broken => (GapCause::Damaged, 0),
+        };
+        let from = damage.from.saturating_sub(before);
+        let places = std::iter::once(from).chain(order.cuts_in(damage.from, damage.to));
+        let mark = |at: u64| Some(Mark { at: order.place_of(at)? + before, cause, segment: segment_at(at) });
+        marks.extend(places.filter_map(mark));
+    }
+    marks.sort_by_key(|mark| mark.at);
+    marks
+}
