@@ -16,11 +16,11 @@ use domain::segment::{CodecFacts, Track};
 /// What a track of a result says of its codec and format, the picture as it is shown.
 pub(crate) fn shown_facts(
     track: Track,
-    trak: &BoxRef<'_>,
+    tkhd: &BoxRef<'_>,
     stsd: &BoxRef<'_>,
     timescale: u32,
 ) -> Result<CodecFacts, Defect> {
-    let (_, tkhd_tail) = parse_tkhd(&trak.require(b"tkhd")?)?;
+    let (_, tkhd_tail) = parse_tkhd(tkhd)?;
     Ok(rotation::shown(codec::facts(track, stsd, timescale)?, tkhd_tail))
 }
 

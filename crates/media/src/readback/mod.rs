@@ -1,13 +1,15 @@
 //! Reads a stored result back: what kind of file it is, what its header says, and whether its tables agree.
 //!
-//! Only heads and the `moov` are read, never samples. The header is held to its own words: sample counts of all
-//! tables are the same, every table is as long as it says, and every chunk lies inside an `mdat`.
+//! Only heads and the `moov` are read, never samples, and of a long one only some of it lies in memory at a time. The
+//! header is held to its own words: sample counts of all tables are the same, every table is as long as it says, and every
+//! chunk lies inside an `mdat`.
 
 #![forbid(unsafe_code)]
 
+mod ranges;
 mod tables;
 
-use crate::boxes::{BoxRef, FourCc, Header};
+use crate::boxes::{FourCc, Header};
 use crate::defect::Defect;
 use crate::init::{handler_of, shown_facts, timescale_of};
 use crate::layout::Layout;
@@ -15,21 +17,22 @@ use bytes::Bytes;
 use domain::mux::{Mismatch, ResultFacts, verify};
 use domain::retry::{Classify, Fault};
 use domain::segment::{CodecFacts, Track, to_ms};
+use ranges::{Located, Ranges};
 use std::time::Duration;
-use tables::parse_tables;
+use tables::Tables;
 use thiserror::Error;
 
 pub use tables::Presented;
 
-/// Largest `moov` that is read into memory: more than a day of pictures at 30 a second and sound, 17 hours at 60 with
-/// B-frames. A stranger's file costs no more than that.
+/// Largest `moov` that is looked into: more than a day of pictures at 30 a second and sound, 17 hours at 60 with B-frames.
+/// A stranger's file takes no more time than that.
 pub const MOOV_BYTES_MAX: u64 = 56 << 20;
-
-/// First read; the `moov` of a short recording lies whole in it.
-const FIRST_READ_BYTES: u64 = 64 << 10;
 
 /// Boxes of a file that is not fragmented; real ones have four or five.
 const BOXES_MAX: usize = 256;
+
+/// Tracks of a file, of every kind; real ones have two.
+const TRACKS_MAX: usize = 256;
 
 /// Gives ranges of one object.
 pub trait RangedReader: Sync {
@@ -57,6 +60,12 @@ pub enum Error<R: std::error::Error + 'static> {
     /// The bytes are not a result.
     #[error("the result is damaged")]
     Defect(#[source] Defect),
+}
+
+impl<R: std::error::Error + 'static> From<Defect> for Error<R> {
+    fn from(defect: Defect) -> Error<R> {
+        Error::Defect(defect)
+    }
 }
 
 impl<R: std::error::Error + Classify + 'static> Classify for Error<R> {
@@ -120,31 +129,34 @@ impl Readback {
 
 /// Reads the result of `size_bytes` bytes back.
 pub async fn read<R: RangedReader>(reader: &R, size_bytes: u64) -> Result<Readback, Error<R::Error>> {
-    let mut window = Window { reader, size_bytes, at: 0, bytes: Bytes::new() };
+    let mut ranges = Ranges::of(reader, size_bytes);
     let (mut at, mut moov, mut mdats) = (0, None, Vec::new());
     for _ in 0..BOXES_MAX {
         if at == size_bytes {
             break;
         }
-        let head = window.get(at, 16.min(size_bytes - at)).await?;
-        let header = top_level(&head, at, size_bytes).map_err(Error::Defect)?;
+        let head = ranges.head(at, size_bytes).await?;
+        let header = top_level(&head, at, size_bytes)?;
         let size = header.size_bytes.unwrap_or(size_bytes - at);
+        let found = Located { kind: header.kind, at, header_bytes: header.header_bytes, size_bytes: size };
         match &header.kind.0 {
-            b"moov" if moov.is_some() => {
-                return Err(Error::Defect(Defect::BadBox { kind: header.kind, at, what: "it is there twice" }));
+            b"moov" if moov.is_some() => return Err(found.bad("it is there twice").into()),
+            b"moov" => {
+                // What comes behind it is looked at elsewhere, so that it stays at hand.
+                let mut held = ranges.clone();
+                held.hold(&found).await?;
+                moov = Some((found, held, mdats.is_empty()));
             }
-            b"moov" => moov = Some((at, header.header_bytes, window.get(at, size).await?, mdats.is_empty())),
             b"mdat" => mdats.push((at + header.header_bytes, at + size)),
             _ => {}
         }
         at += size;
     }
     if at != size_bytes {
-        return Err(Error::Defect(Defect::BadBox { kind: FourCc::OBJECT, at, what: "it has too many boxes" }));
+        return Err(Defect::BadBox { kind: FourCc::OBJECT, at, what: "it has too many boxes" }.into());
     }
-    let (at, head, whole, faststart) = moov.ok_or(Error::Defect(Defect::MissingInit))?;
-    let moov = BoxRef { kind: FourCc(*b"moov"), at, whole: &whole, body: &whole[head as usize..] };
-    let mut readback = parse(&moov, &mdats).map_err(Error::Defect)?;
+    let (moov, mut ranges, faststart) = moov.ok_or(Defect::MissingInit)?;
+    let mut readback = parse(&mut ranges, &moov, &mdats).await?;
     readback.facts.size_bytes = size_bytes;
     readback.facts.faststart = faststart;
     Ok(readback)
@@ -176,55 +188,46 @@ fn top_level(head: &[u8], at: u64, file_bytes: u64) -> Result<Header, Defect> {
     }
 }
 
-/// The part of the object that was read last.
-struct Window<'a, R> {
-    reader: &'a R,
-    size_bytes: u64,
-    at: u64,
-    bytes: Bytes,
-}
-
-impl<R: RangedReader> Window<'_, R> {
-    async fn get(&mut self, at: u64, len: u64) -> Result<Bytes, Error<R::Error>> {
-        let end = self.at + self.bytes.len() as u64;
-        if at < self.at || at + len > end {
-            let len = len.max(FIRST_READ_BYTES).min(self.size_bytes - at);
-            let read = self.reader.read(at, len).await;
-            self.bytes = read.map_err(|source| Error::Read { at, len, source })?;
-            self.at = at;
-        }
-        let start = (at - self.at) as usize;
-        let cut = Error::Defect(Defect::TruncatedBox { kind: FourCc::OBJECT, at });
-        if self.bytes.len() < start + len as usize {
-            Err(cut)
-        } else {
-            Ok(self.bytes.slice(start..start + len as usize))
-        }
-    }
-}
-
 /// Reads everything but what only the whole file tells.
-fn parse(moov: &BoxRef<'_>, mdats: &[(u64, u64)]) -> Result<Readback, Defect> {
-    let mvhd = moov.require(b"mvhd")?;
-    let timescale = timescale_of(&mvhd)?;
-    let mut fields = mvhd.fields();
+async fn parse<R: RangedReader>(
+    ranges: &mut Ranges<'_, R>,
+    moov: &Located,
+    mdats: &[(u64, u64)],
+) -> Result<Readback, Error<R::Error>> {
+    let (mut mvhd, mut traks) = (None, Vec::new());
+    let keep = |child: Located| {
+        match &child.kind.0 {
+            b"mvhd" if mvhd.replace(child).is_some() => return Err(child.bad("it is there twice")),
+            b"trak" if traks.len() == TRACKS_MAX => return Err(moov.bad("it has too many tracks")),
+            b"trak" => traks.push(child),
+            _ => {}
+        }
+        Ok(())
+    };
+    ranges.each(moov, keep).await?;
+    let mvhd = ranges.load(moov.require(mvhd, b"mvhd")?).await?;
+    let timescale = timescale_of(&mvhd.as_box())?;
+    let mut fields = mvhd.as_box().fields();
     let (version, _) = fields.version_and_flags()?;
     fields.skip(if version == 1 { 20 } else { 12 })?;
     let duration = fields.u32_or_u64(version)?;
     let (mut tracks, mut codecs, mut presented) = (Vec::new(), Vec::new(), Vec::new());
-    for child in moov.children() {
-        let trak = child?;
-        if trak.kind.0 != *b"trak" {
-            continue;
-        }
-        let mdia = trak.require(b"mdia")?;
-        let handler = handler_of(&mdia.require(b"hdlr")?)?;
+    for trak in &traks {
+        let [tkhd, edts, mdia] = ranges.children(trak, [b"tkhd", b"edts", b"mdia"]).await?;
+        let mdia = trak.require(mdia, b"mdia")?;
+        let [hdlr, mdhd, minf] = ranges.children(&mdia, [b"hdlr", b"mdhd", b"minf"]).await?;
+        let handler = handler_of(&ranges.load(mdia.require(hdlr, b"hdlr")?).await?.as_box())?;
         let Some(track) = Track::ALL.into_iter().find(|track| track.handler() == handler.0) else { continue };
-        let timescale = timescale_of(&mdia.require(b"mdhd")?)?;
-        let stbl = mdia.require(b"minf")?.require(b"stbl")?;
-        codecs.push(shown_facts(track, &trak, &stbl.require(b"stsd")?, timescale)?);
-        tracks.push(parse_tables(track, timescale, &stbl, mdats)?);
-        presented.push(tables::presented(&trak)?);
+        let timescale = timescale_of(&ranges.load(mdia.require(mdhd, b"mdhd")?).await?.as_box())?;
+        let stbl = ranges.require(&mdia.require(minf, b"minf")?, b"stbl").await?;
+        let (stsd, tables) = Tables::of(ranges, &stbl).await?;
+        let tkhd = ranges.load(trak.require(tkhd, b"tkhd")?).await?;
+        codecs.push(shown_facts(track, &tkhd.as_box(), &ranges.load(stsd).await?.as_box(), timescale)?);
+        tracks.push(tables.facts(ranges, track, timescale, mdats).await?);
+        presented.push(match edts {
+            Some(edts) => tables::presented(ranges, &edts).await?,
+            None => None,
+        });
     }
     let facts = ResultFacts { size_bytes: 0, faststart: false, tracks };
     let half = u64::from(timescale) / 2000;

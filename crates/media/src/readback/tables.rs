@@ -1,10 +1,11 @@
 //! The sample tables and the edit list of one track, held to one another.
 //!
-//! Every loop is bounded by the length of a table, and that by the `moov`, which lies in memory.
+//! Every loop is bounded by the length of a table, and that by the length of the `moov`.
 
 #![forbid(unsafe_code)]
 
-use crate::boxes::{BoxRef, Fields};
+use super::ranges::{Entries, Located, Ranges};
+use super::{Error, RangedReader};
 use crate::defect::Defect;
 use crate::layout::TrackTimes;
 use domain::mux::TrackFacts;
@@ -29,18 +30,24 @@ impl Presented {
 }
 
 /// A start, if any, and one stretch of the media at its own pace; `None` for any other edit list, and for none.
-pub(super) fn presented(trak: &BoxRef<'_>) -> Result<Option<Presented>, Defect> {
-    let Some(edts) = trak.child(b"edts")? else { return Ok(None) };
-    let Some(elst) = edts.child(b"elst")? else { return Ok(None) };
-    let mut fields = elst.fields();
-    let (version, _) = fields.version_and_flags()?;
-    let count = fields.u32()?;
-    table_of(&elst, &fields, u64::from(count) * if version == 1 { 20 } else { 12 })?;
+pub(super) async fn presented<R: RangedReader>(
+    ranges: &mut Ranges<'_, R>,
+    edts: &Located,
+) -> Result<Option<Presented>, Error<R::Error>> {
+    let [elst] = ranges.children(edts, [b"elst"]).await?;
+    let Some(elst) = elst else { return Ok(None) };
+    let mut fields = ranges.entries(elst);
+    let wide = fields.u32().await? >> 24 == 1;
+    let count = fields.u32().await?;
+    fields.hold_to(u64::from(count) * if wide { 20 } else { 12 })?;
     let (mut start, mut real) = (0u64, None);
     for n in 0..count {
-        let duration = fields.u32_or_u64(version)?;
-        let media_time = if version == 1 { fields.u64()? as i64 } else { i64::from(fields.i32()?) };
-        match (media_time, fields.u32()?) {
+        let (duration, media_time) = if wide {
+            (fields.u64().await?, fields.u64().await? as i64)
+        } else {
+            (u64::from(fields.u32().await?), i64::from(fields.u32().await? as i32))
+        };
+        match (media_time, fields.u32().await?) {
             (-1, _) if n == 0 => start = duration,
             (0.., 0x0001_0000) if real.is_none() => real = Some((duration, media_time as u64)),
             _ => return Ok(None),
@@ -49,184 +56,227 @@ pub(super) fn presented(trak: &BoxRef<'_>) -> Result<Option<Presented>, Defect> 
     Ok(real.map(|(duration, media_time)| Presented { start, duration, media_time }))
 }
 
-/// What is left of a box is exactly its table.
-fn table_of(found: &BoxRef<'_>, fields: &Fields<'_>, len: u64) -> Result<(), Defect> {
-    if fields.rest().len() as u64 == len { Ok(()) } else { Err(bad(found, "its length contradicts its entry count")) }
+/// Where the tables of a track lie.
+pub(super) struct Tables {
+    durations: Located,
+    composition: Option<Located>,
+    syncs: Option<Located>,
+    runs: Located,
+    sizes: Located,
+    offsets: Located,
+    /// Offsets have eight bytes.
+    wide: bool,
 }
 
-fn bad(found: &BoxRef<'_>, what: &'static str) -> Defect {
-    Defect::BadBox { kind: found.kind, at: found.at, what }
-}
+impl Tables {
+    /// The sample descriptions of an `stbl`, and its tables.
+    pub(super) async fn of<R: RangedReader>(
+        ranges: &mut Ranges<'_, R>,
+        stbl: &Located,
+    ) -> Result<(Located, Tables), Error<R::Error>> {
+        let kinds = [b"stsd", b"stsz", b"stts", b"ctts", b"stss", b"stsc", b"co64", b"stco"];
+        let [stsd, stsz, stts, composition, syncs, stsc, co64, stco] = ranges.children(stbl, kinds).await?;
+        let stsd = stbl.require(stsd, b"stsd")?;
+        let tables = Tables {
+            sizes: stbl.require(stsz, b"stsz")?,
+            durations: stbl.require(stts, b"stts")?,
+            composition,
+            syncs,
+            runs: stbl.require(stsc, b"stsc")?,
+            offsets: stbl.require(co64.or(stco), b"stco")?,
+            wide: co64.is_some(),
+        };
+        Ok((stsd, tables))
+    }
 
-pub(super) fn parse_tables(
-    track: Track,
-    timescale: u32,
-    stbl: &BoxRef<'_>,
-    mdats: &[(u64, u64)],
-) -> Result<TrackFacts, Defect> {
-    let stsz = stbl.require(b"stsz")?;
-    let mut sizes = stsz.fields();
-    sizes.skip(4)?;
-    let (fixed, samples) = (sizes.u32()?, u64::from(sizes.u32()?));
-    let table = if fixed == 0 { samples * 4 } else { 0 };
-    if sizes.rest().len() as u64 != table {
-        return Err(bad(&stsz, "its length contradicts its sample count"));
+    /// What they say of the track, together.
+    pub(super) async fn facts<R: RangedReader>(
+        self,
+        ranges: &Ranges<'_, R>,
+        track: Track,
+        timescale: u32,
+        mdats: &[(u64, u64)],
+    ) -> Result<TrackFacts, Error<R::Error>> {
+        let mut sizes = ranges.entries(self.sizes);
+        sizes.u32().await?;
+        let (fixed, samples) = (sizes.u32().await?, u64::from(sizes.u32().await?));
+        if sizes.left_bytes() != if fixed == 0 { samples * 4 } else { 0 } {
+            return Err(self.sizes.bad("its length contradicts its sample count").into());
+        }
+        let duration = duration(ranges.entries(self.durations), samples).await?;
+        if let Some(ctts) = self.composition {
+            check_composition(ranges.entries(ctts), samples).await?;
+        }
+        if let Some(stss) = self.syncs {
+            check_syncs(ranges.entries(stss), samples).await?;
+        }
+        let payload_bytes = self.check_chunks(ranges, samples, Sizes { fixed, table: sizes }, mdats).await?;
+        Ok(TrackFacts { track, samples, payload_bytes, duration, timescale })
     }
-    let duration = duration(&stbl.require(b"stts")?, samples)?;
-    if let Some(ctts) = stbl.child(b"ctts")? {
-        check_composition(&ctts, samples)?;
+
+    /// Adds the sample sizes up, chunk by chunk, and sees that every chunk lies inside an `mdat`.
+    async fn check_chunks<R: RangedReader>(
+        &self,
+        ranges: &Ranges<'_, R>,
+        samples: u64,
+        mut sizes: Sizes<'_, R>,
+        mdats: &[(u64, u64)],
+    ) -> Result<u64, Error<R::Error>> {
+        let mut runs = ChunkRuns::open(ranges.entries(self.runs)).await?;
+        let mut offsets = ranges.entries(self.offsets);
+        offsets.u32().await?;
+        let count = u64::from(offsets.u32().await?);
+        offsets.hold_to(count * if self.wide { 8 } else { 4 })?;
+        let (mut placed, mut payload_bytes) = (0u64, 0u64);
+        for number in 1..=count {
+            let each = runs.samples_of(number).await?;
+            let start = if self.wide { offsets.u64().await? } else { u64::from(offsets.u32().await?) };
+            placed += each;
+            if placed > samples {
+                break;
+            }
+            let len = sizes.sum(each).await?;
+            let end = start.saturating_add(len);
+            // They stand in the order of the file, and a stranger may have written many of them for many chunks.
+            let behind = mdats.partition_point(|&(from, _)| from <= start);
+            if behind == 0 || end > mdats[behind - 1].1 {
+                let what = "a chunk of the result lies outside it";
+                return Err(Defect::MdatCoverage { at: start, what }.into());
+            }
+            payload_bytes += len;
+        }
+        if placed != samples || runs.left > 0 {
+            return Err(self.runs.bad("it places other samples than stsz counts").into());
+        }
+        Ok(payload_bytes)
     }
-    if let Some(stss) = stbl.child(b"stss")? {
-        check_syncs(&stss, samples)?;
-    }
-    let payload_bytes = check_chunks(stbl, samples, Sizes { fixed, table: sizes }, mdats)?;
-    Ok(TrackFacts { track, samples, payload_bytes, duration, timescale })
 }
 
 /// Adds the durations up.
-fn duration(stts: &BoxRef<'_>, samples: u64) -> Result<u64, Defect> {
+async fn duration<R: RangedReader>(stts: Entries<'_, R>, samples: u64) -> Result<u64, Error<R::Error>> {
+    let table = stts.table;
     let (mut counted, mut duration) = (0u64, 0u64);
-    runs(stts, |count, each| {
+    let add = |count, each| {
         counted += u64::from(count);
         duration = duration.saturating_add(u64::from(count) * u64::from(each));
-    })?;
-    if counted == samples { Ok(duration) } else { Err(bad(stts, "it counts other samples than stsz")) }
+    };
+    runs(stts, add).await?;
+    if counted == samples { Ok(duration) } else { Err(table.bad("it counts other samples than stsz").into()) }
 }
 
-fn check_composition(ctts: &BoxRef<'_>, samples: u64) -> Result<(), Defect> {
-    let mut counted = 0u64;
-    runs(ctts, |count, _| counted += u64::from(count))?;
-    if counted == samples { Ok(()) } else { Err(bad(ctts, "it counts other samples than stsz")) }
+async fn check_composition<R: RangedReader>(ctts: Entries<'_, R>, samples: u64) -> Result<(), Error<R::Error>> {
+    let (table, mut counted) = (ctts.table, 0u64);
+    runs(ctts, |count, _| counted += u64::from(count)).await?;
+    if counted == samples { Ok(()) } else { Err(table.bad("it counts other samples than stsz").into()) }
 }
 
 /// Gives the pairs of a table.
-fn runs(table: &BoxRef<'_>, mut give: impl FnMut(u32, u32)) -> Result<(), Defect> {
-    let mut fields = table.fields();
-    fields.skip(4)?;
-    let count = fields.u32()?;
-    table_of(table, &fields, u64::from(count) * 8)?;
-    for _ in 0..count {
-        give(fields.u32()?, fields.u32()?);
+async fn runs<R: RangedReader>(
+    mut table: Entries<'_, R>,
+    mut give: impl FnMut(u32, u32),
+) -> Result<(), Error<R::Error>> {
+    table.u32().await?;
+    let count = u64::from(table.u32().await?);
+    table.hold_to(count * 8)?;
+    while table.left_bytes() > 0 {
+        for pair in table.some(8, u64::MAX).await?.chunks_exact(8) {
+            give(word(pair), word(&pair[4..]));
+        }
     }
     Ok(())
 }
 
+/// The first four bytes, big-endian.
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(*bytes.first_chunk().expect("an entry has four bytes"))
+}
+
 /// Sync samples ascend and are there.
-fn check_syncs(stss: &BoxRef<'_>, samples: u64) -> Result<(), Defect> {
-    let mut fields = stss.fields();
-    fields.skip(4)?;
-    let count = fields.u32()?;
-    table_of(stss, &fields, u64::from(count) * 4)?;
+async fn check_syncs<R: RangedReader>(mut stss: Entries<'_, R>, samples: u64) -> Result<(), Error<R::Error>> {
+    stss.u32().await?;
+    let count = u64::from(stss.u32().await?);
+    stss.hold_to(count * 4)?;
     let mut before = 0;
-    for _ in 0..count {
-        let sync = fields.u32()?;
-        if sync <= before || u64::from(sync) > samples {
-            return Err(bad(stss, "it names a sample twice, or one that is not there"));
+    while stss.left_bytes() > 0 {
+        for entry in stss.some(4, u64::MAX).await?.chunks_exact(4) {
+            let sync = word(entry);
+            if sync <= before || u64::from(sync) > samples {
+                return Err(stss.table.bad("it names a sample twice, or one that is not there").into());
+            }
+            before = sync;
         }
-        before = sync;
     }
     Ok(())
 }
 
 /// The sizes of `stsz`, front to back.
-struct Sizes<'a> {
+struct Sizes<'a, R> {
     /// Every sample has this size; 0 = the table says.
     fixed: u32,
-    table: Fields<'a>,
+    table: Entries<'a, R>,
 }
 
-impl Sizes<'_> {
-    fn sum(&mut self, samples: u64) -> Result<u64, Defect> {
+impl<R: RangedReader> Sizes<'_, R> {
+    async fn sum(&mut self, samples: u64) -> Result<u64, Error<R::Error>> {
         if self.fixed != 0 {
             return Ok(samples * u64::from(self.fixed));
         }
-        let mut sum = 0;
-        for _ in 0..samples {
-            sum += u64::from(self.table.u32()?);
+        let (mut left, mut sum) = (samples, 0);
+        while left > 0 {
+            let some = self.table.some(4, left).await?;
+            sum += some.chunks_exact(4).map(|size| u64::from(word(size))).sum::<u64>();
+            left -= some.len() as u64 / 4;
         }
         Ok(sum)
     }
 }
 
-/// Adds the sample sizes up, chunk by chunk, and sees that every chunk lies inside an `mdat`.
-fn check_chunks(stbl: &BoxRef<'_>, samples: u64, mut sizes: Sizes<'_>, mdats: &[(u64, u64)]) -> Result<u64, Defect> {
-    let (offsets, wide) = match stbl.child(b"co64")? {
-        Some(co64) => (co64, 1),
-        None => (stbl.require(b"stco")?, 0),
-    };
-    let mut runs = ChunkRuns::open(stbl.require(b"stsc")?)?;
-    let stsc = runs.stsc;
-    let mut fields = offsets.fields();
-    fields.skip(4)?;
-    let count = fields.u32()?;
-    table_of(&offsets, &fields, u64::from(count) * if wide == 1 { 8 } else { 4 })?;
-    let (mut placed, mut payload_bytes) = (0u64, 0u64);
-    for number in 1..=u64::from(count) {
-        let each = runs.samples_of(number)?;
-        let start = fields.u32_or_u64(wide)?;
-        placed += each;
-        if placed > samples {
-            break;
-        }
-        let len = sizes.sum(each)?;
-        let end = start.saturating_add(len);
-        // They stand in the order of the file, and a stranger may have written many of them for many chunks.
-        let behind = mdats.partition_point(|&(from, _)| from <= start);
-        if behind == 0 || end > mdats[behind - 1].1 {
-            return Err(Defect::MdatCoverage { at: start, what: "a chunk of the result lies outside it" });
-        }
-        payload_bytes += len;
-    }
-    if placed != samples || runs.left > 0 {
-        return Err(bad(&stsc, "it places other samples than stsz counts"));
-    }
-    Ok(payload_bytes)
-}
-
 /// The runs of `stsc`: from a chunk on, how many samples each has.
-struct ChunkRuns<'a> {
-    stsc: BoxRef<'a>,
-    fields: Fields<'a>,
+struct ChunkRuns<'a, R> {
+    entries: Entries<'a, R>,
     left: u32,
     /// The first chunk of the run that comes next.
     next: u64,
     each: u64,
 }
 
-impl<'a> ChunkRuns<'a> {
-    fn open(stsc: BoxRef<'a>) -> Result<ChunkRuns<'a>, Defect> {
-        let mut fields = stsc.fields();
-        fields.skip(4)?;
-        let left = fields.u32()?;
-        table_of(&stsc, &fields, u64::from(left) * 12)?;
-        let mut runs = ChunkRuns { stsc, fields, left, next: 0, each: 0 };
-        runs.look()?;
+impl<'a, R: RangedReader> ChunkRuns<'a, R> {
+    async fn open(mut entries: Entries<'a, R>) -> Result<ChunkRuns<'a, R>, Error<R::Error>> {
+        entries.u32().await?;
+        let left = entries.u32().await?;
+        entries.hold_to(u64::from(left) * 12)?;
+        let mut runs = ChunkRuns { entries, left, next: 0, each: 0 };
+        runs.look().await?;
         Ok(runs)
     }
 
+    fn bad(&self, what: &'static str) -> Error<R::Error> {
+        self.entries.table.bad(what).into()
+    }
+
     /// Reads where the next run begins.
-    fn look(&mut self) -> Result<(), Defect> {
+    async fn look(&mut self) -> Result<(), Error<R::Error>> {
         let before = std::mem::replace(&mut self.next, u64::MAX);
         if self.left > 0 {
-            self.next = u64::from(self.fields.u32()?);
+            self.next = u64::from(self.entries.u32().await?);
             if self.next <= before {
-                return Err(bad(&self.stsc, "its chunks do not ascend"));
+                return Err(self.bad("its chunks do not ascend"));
             }
         }
         Ok(())
     }
 
     /// How many samples chunk `number` has. Chunks are asked for one after the other, from 1 on.
-    fn samples_of(&mut self, number: u64) -> Result<u64, Defect> {
+    async fn samples_of(&mut self, number: u64) -> Result<u64, Error<R::Error>> {
         if number == self.next {
-            self.each = u64::from(self.fields.u32()?);
-            let description = self.fields.u32()?;
+            self.each = u64::from(self.entries.u32().await?);
+            let description = self.entries.u32().await?;
             if description != 1 {
-                return Err(bad(&self.stsc, "it names a sample description that is not there"));
+                return Err(self.bad("it names a sample description that is not there"));
             }
             self.left -= 1;
-            self.look()?;
+            self.look().await?;
         }
-        if self.each == 0 { Err(bad(&self.stsc, "a chunk has no samples")) } else { Ok(self.each) }
+        if self.each == 0 { Err(self.bad("a chunk has no samples")) } else { Ok(self.each) }
     }
 }
