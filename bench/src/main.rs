@@ -5,6 +5,7 @@
 mod contender;
 mod cost;
 mod flow;
+mod listing;
 mod machine;
 mod report;
 mod round;
@@ -52,6 +53,9 @@ struct Args {
     /// Small sets and few rounds: whether it runs, not how fast.
     #[arg(long)]
     quick: bool,
+    /// No more rounds than these.
+    #[arg(long, default_value_t = usize::MAX)]
+    rounds: usize,
     /// Only some parts: disk, hours, ready, store, cost.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -92,7 +96,7 @@ async fn run(mut args: Args) -> Result<()> {
     let sets = sets(&args)?;
     let begun = Instant::now();
     let wanted = |part: &str| args.only.is_empty() || args.only.iter().any(|only| only == part);
-    let rounds = |rounds: usize| if args.quick { rounds.min(2) } else { rounds };
+    let rounds = |rounds: usize| rounds.min(if args.quick { 2 } else { args.rounds });
     let work = args.work.join("run");
     let mut report = report::Report::new(machine::Machine::seen(&args.work)?, &programs, args.quick);
     report.made_s = sets.made_s;

@@ -1,5 +1,6 @@
 //! An S3 server on loopback that counts what is asked of it and can be made slow: s3s-fs on a folder of its own.
 
+use crate::listing::Listings;
 use anyhow::Result;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -32,6 +33,9 @@ pub(crate) struct Server {
 /// What was asked since the last look, and how slow the answers are.
 #[derive(Debug, Default)]
 struct Traffic {
+    /// Where the bucket's objects lie as files.
+    folder: PathBuf,
+    listings: Listings,
     delay_ms: AtomicU64,
     gets: AtomicU64,
     others: AtomicU64,
@@ -61,7 +65,7 @@ impl Server {
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let traffic = Arc::new(Traffic::default());
+        let traffic = Arc::new(Traffic { folder: folder.join(BUCKET), ..Traffic::default() });
         tokio::spawn(accept(listener, builder.build(), traffic.clone()));
         Ok(Server { folder: folder.to_owned(), address, traffic })
     }
@@ -112,8 +116,14 @@ async fn answer(
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     };
     // A listing is a read too, but of the bucket.
-    let get = request.method() == http::Method::GET && !request.uri().query().unwrap_or("").contains("list-type");
+    let listing = request.method() == http::Method::GET && request.uri().query().unwrap_or("").contains("list-type");
+    let get = request.method() == http::Method::GET && !listing;
     let taken: u64 = length(request.headers());
+    if listing && let Some(page) = traffic.listings.page(&traffic.folder, request.uri().query().unwrap_or("")) {
+        traffic.others.fetch_add(1, Ordering::Relaxed);
+        let answer = http::Response::builder().header(http::header::CONTENT_TYPE, "application/xml");
+        return Ok(answer.body(s3s::Body::from(page)).expect("a page is an answer"));
+    }
     if get {
         traffic.gets.fetch_add(1, Ordering::Relaxed);
         let delay_ms = traffic.delay_ms.load(Ordering::Relaxed);
