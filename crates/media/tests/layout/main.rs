@@ -23,6 +23,7 @@ use media::readback::{self, RangedReader};
 use mp4_atom::{Decode as _, StszSamples};
 use proptest::prelude::*;
 use std::io;
+use std::sync::Mutex;
 use synthetic::{Made, MadeFragment, MadeTrack, Memory, Store, block_on, recording};
 
 /// One sample as the result's tables tell it.
@@ -147,7 +148,7 @@ proptest! {
     #[test]
     fn result_reads_back_as_planned(tracks in recording()) {
         let (layout, result) = muxed(&tracks);
-        let found = block_on(readback::read(&Virtual { header: Bytes::from(result.clone()), size_bytes: result.len() as u64 }, result.len() as u64)).unwrap();
+        let found = block_on(readback::read(&Virtual::of(Bytes::from(result.clone()), result.len() as u64), result.len() as u64)).unwrap();
         prop_assert_eq!(verify(&layout.expected(), &found.facts), vec![]);
         prop_assert_eq!(layout.expected(), found.facts);
     }
@@ -176,6 +177,14 @@ proptest! {
 struct Virtual {
     header: Bytes,
     size_bytes: u64,
+    /// Length of each read.
+    reads: Mutex<Vec<u64>>,
+}
+
+impl Virtual {
+    fn of(header: Bytes, size_bytes: u64) -> Virtual {
+        Virtual { header, size_bytes, reads: Mutex::default() }
+    }
 }
 
 impl RangedReader for Virtual {
@@ -183,6 +192,7 @@ impl RangedReader for Virtual {
 
     async fn read(&self, at: u64, len: u64) -> Result<Bytes, io::Error> {
         assert!(at + len <= self.size_bytes);
+        self.reads.lock().unwrap().push(len);
         let mut bytes = vec![0; len as usize];
         let have = self.header.len().saturating_sub(at as usize).min(bytes.len());
         bytes[..have].copy_from_slice(&self.header[at as usize..][..have]);
@@ -237,21 +247,25 @@ fn layout_widens_offsets_and_mdat_only_when_it_must() {
         assert_eq!(stbl.stco.is_some(), !wide);
         assert!(header.ends_with(head), "{segments} {size_bytes}: {:?}", &header[header.len() - 16..]);
         let size_bytes = layout.size_bytes();
-        let found = block_on(readback::read(&Virtual { header, size_bytes }, size_bytes)).unwrap();
+        let found = block_on(readback::read(&Virtual::of(header, size_bytes), size_bytes)).unwrap();
         assert_eq!(found.facts, layout.expected());
     }
 }
 
-#[test]
-fn header_of_a_long_recording_is_made_in_pieces() {
-    let hours = 1;
+/// Hours of which only the indexes exist.
+fn long(hours: u32) -> Layout {
     let video = Sample { size_bytes: 20_000, duration: 512, composition_offset: 1024, sync: true };
     let audio = Sample { size_bytes: 340, duration: 1024, composition_offset: 0, sync: true };
-    let layout = Layout::new(vec![
+    Layout::new(vec![
         virtual_track(Track::Video, 15_360, hours * 1800, 60, video),
         virtual_track(Track::Audio, 48_000, hours * 1800, 94, audio),
     ])
-    .unwrap();
+    .unwrap()
+}
+
+#[test]
+fn header_of_a_long_recording_is_made_in_pieces() {
+    let layout = long(1);
     let expected = layout.expected();
     assert_eq!(expected.tracks[0].samples, 108_000);
     let pieces: Vec<usize> = layout.header().map(|piece| piece.len()).collect();
@@ -261,9 +275,22 @@ fn header_of_a_long_recording_is_made_in_pieces() {
     assert_eq!(verify(&expected, &read_back(&layout)), []);
 }
 
+#[test]
+fn header_of_a_long_recording_is_read_back_in_pieces_and_once() {
+    let layout = long(5);
+    let stored = Virtual::of(header(&layout), layout.size_bytes());
+    let found = block_on(readback::read(&stored, layout.size_bytes())).unwrap();
+    assert_eq!(verify(&layout.expected(), &found.facts), []);
+    let reads = stored.reads.into_inner().unwrap();
+    assert!(layout.header_bytes() > 5 << 20);
+    assert!(reads.iter().all(|&len| len <= 1 << 20), "{reads:?}");
+    // Each byte once, but for the heads of boxes: some kilobytes with each.
+    assert!(reads.iter().sum::<u64>() < layout.header_bytes() + (1 << 20), "{reads:?}");
+}
+
 fn read_back(layout: &Layout) -> domain::mux::ResultFacts {
     let (header, size_bytes) = (header(layout), layout.size_bytes());
-    block_on(readback::read(&Virtual { header, size_bytes }, size_bytes)).unwrap().facts
+    block_on(readback::read(&Virtual::of(header, size_bytes), size_bytes)).unwrap().facts
 }
 
 #[test]
