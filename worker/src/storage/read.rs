@@ -46,27 +46,20 @@ impl Store {
                 Place::Bucket(_) | Place::Memory => reading.into_stream(..).await,
             }
             .map_err(failed)?;
-            let mut found: Vec<Bytes> = Vec::new();
-            let mut found_bytes = 0;
-            while found_bytes < max_bytes {
-                let buffer = match buffers.next().await {
+            let mut found = Gathered::of_at_most(max_bytes);
+            while found.len() < max_bytes {
+                match buffers.next().await {
                     None => break,
-                    Some(Ok(buffer)) => buffer,
+                    Some(Ok(buffer)) => found.push(buffer.to_bytes()),
                     // The file has ended before the range.
                     Some(Err(source)) if self.is_folder() && source.kind() == opendal::ErrorKind::RangeNotSatisfied => {
                         break;
                     }
                     Some(Err(source)) => return Err(self.honest(failed(source)).await),
-                };
-                let piece = buffer.to_bytes();
-                found_bytes += piece.len() as u64;
-                found.push(piece);
+                }
             }
             let etag = etag_of(&mut buffers).await;
-            let mut bytes = match found.as_slice() {
-                [only] => only.clone(),
-                pieces => Bytes::from(pieces.concat()),
-            };
+            let mut bytes = found.bytes();
             bytes.truncate(usize::try_from(max_bytes).unwrap_or(usize::MAX));
             Ok(Got { bytes, etag })
         };
@@ -89,17 +82,11 @@ impl Store {
     pub async fn get_range_of(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Got, Error> {
         let read = async {
             let mut pieces = self.pieces(key, range, etag).await?;
-            let first = pieces.next().await?.unwrap_or_default();
-            let etag = etag_of(&mut pieces.buffers).await;
-            if pieces.found == pieces.expected {
-                return Ok(Got { bytes: first, etag });
-            }
-            let mut bytes = BytesMut::with_capacity(pieces.expected as usize);
-            bytes.extend_from_slice(&first);
+            let mut found = Gathered::of_at_most(pieces.expected);
             while let Some(piece) = pieces.next().await? {
-                bytes.extend_from_slice(&piece);
+                found.push(piece);
             }
-            Ok(Got { bytes: bytes.freeze(), etag })
+            Ok(Got { bytes: found.bytes(), etag: etag_of(&mut pieces.buffers).await })
         };
         self.bounded(key, read).await
     }
@@ -178,6 +165,44 @@ pub(crate) fn is_entity_tag(text: &str) -> bool {
 /// The entity tag of the answer that bytes came with; a folder tells of none.
 async fn etag_of(buffers: &mut opendal::BufferStream) -> Option<String> {
     buffers.metadata().await.ok().and_then(|meta| meta.etag().map(str::to_owned))
+}
+
+/// Room that is made before it is known how much comes: a segment, and not what a stranger's file may have.
+const ROOM_BYTES: u64 = 4 << 20;
+
+/// The pieces of an object put together. Each is copied and let go: it is a slice of what its connection has received, all
+/// of which would stay with it.
+struct Gathered {
+    /// What came alone is not copied.
+    first: Bytes,
+    all: BytesMut,
+    most_bytes: u64,
+}
+
+impl Gathered {
+    fn of_at_most(most_bytes: u64) -> Gathered {
+        Gathered { first: Bytes::new(), all: BytesMut::new(), most_bytes }
+    }
+
+    fn len(&self) -> u64 {
+        self.first.len().max(self.all.len()) as u64
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.reserve(self.most_bytes.min(ROOM_BYTES) as usize);
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
 }
 
 /// A read under way that ends with the last byte asked for, or with an error.

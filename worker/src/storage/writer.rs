@@ -12,6 +12,9 @@ const PARTS_AT_ONCE: usize = 1;
 /// A folder has no such parts: what is still being written of a file that was taken back goes with it.
 const PIECES_AT_ONCE: usize = 2;
 
+/// Written to a file at once. It costs no request, so there is no reason to hold more of it.
+const PIECE_BYTES_MAX: usize = 1 << 20;
+
 /// Writes one object. Only `close` makes it appear; dropped before, it leaves no object.
 pub struct ObjectWriter {
     store: Store,
@@ -28,14 +31,14 @@ type Taking = BoxFuture<'static, (opendal::Writer, opendal::Result<()>)>;
 
 impl ObjectWriter {
     pub(super) async fn begin(store: Store, key: &str, part_bytes: usize) -> Result<Self, Error> {
-        let at_once = match &store.place {
+        let (at_once, bytes) = match &store.place {
             Place::Folder(folder) => {
                 folder.require_there(key).await?;
-                PIECES_AT_ONCE
+                (PIECES_AT_ONCE, part_bytes.min(PIECE_BYTES_MAX))
             }
-            Place::Bucket(_) | Place::Memory => PARTS_AT_ONCE,
+            Place::Bucket(_) | Place::Memory => (PARTS_AT_ONCE, part_bytes),
         };
-        let writing = store.large.writer_with(key).chunk(part_bytes).concurrent(at_once);
+        let writing = store.large.writer_with(key).chunk(bytes).concurrent(at_once);
         let writer = writing.await.map_err(|source| Error::of(Op::Put, key, source))?;
         Ok(Self { store, key: key.to_owned(), size_bytes: 0, writer: Some(writer), taking: None })
     }
