@@ -9,6 +9,7 @@ use domain::key::Keys;
 use domain::mux::{Plan, PlanTrack};
 use domain::retry::{Classify, Fault};
 use domain::segment::{Name, Track};
+use md5::{Digest as _, Md5};
 use media::defect::Defect;
 use media::init::Init;
 use media::layout::{self, Layout, SegmentInput, TrackInput};
@@ -154,6 +155,44 @@ impl Source {
     }
 }
 
+/// What the tags say of the bytes that were read. Most servers tag an object with the MD5 of its bytes (of one written in
+/// parts, with that of the parts' digests), so the tag that was recorded may be a digest of what was there: then it proves
+/// sameness, and a new one that is such a digest proves that it did not. Encrypted by a key of the store's own, or behind
+/// another server, it is neither, and the bytes are held to what is known besides. A digest of our own says more than any of this.
+fn tag(segment: &SegmentRef, recorded: Option<&str>, found: Option<&str>, bytes: &[u8]) -> Tag {
+    match (recorded, found) {
+        (Some(recorded), Some(found)) if bare(recorded) == bare(found) => Tag::Same,
+        // Servers ignore conditions, so what they answer counts.
+        (Some(recorded), Some(_)) if is_entity_tag(recorded) && segment.sha256.is_some() => Tag::Anew,
+        (Some(recorded), Some(found)) if is_entity_tag(recorded) => {
+            let digests = digests(bytes);
+            let is = |tag: &str, digest: &str| bare(tag).eq_ignore_ascii_case(digest);
+            if digests.iter().any(|digest| is(recorded, digest)) {
+                Tag::Same
+            } else if digests.iter().any(|digest| is(found, digest) && are_alike(digest, bare(recorded))) {
+                Tag::Other
+            } else {
+                Tag::Anew
+            }
+        }
+        (Some(_) | None, Some(_) | None) => Tag::Unknown,
+    }
+}
+
+/// Whether a tag looks like this digest: as long, of hexadecimal digits, and of as many parts.
+fn are_alike(digest: &str, tag: &str) -> bool {
+    let (digits, parts) = digest.split_once('-').unwrap_or((digest, ""));
+    let (other, other_parts) = tag.split_once('-').unwrap_or((tag, ""));
+    digits.len() == other.len() && other.bytes().all(|byte| byte.is_ascii_hexdigit()) && parts == other_parts
+}
+
+/// The tags that servers make of bytes: written at once, and in one part.
+fn digests(bytes: &[u8]) -> [String; 2] {
+    let once = Md5::digest(bytes);
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    [hex(&once), format!("{}-1", hex(&Md5::digest(once)))]
+}
+
 /// A tag without the marks around it, in which the answers to a write and to a read may differ.
 pub(super) fn bare(tag: &str) -> &str {
     tag.trim_start_matches("W/").trim_matches('"')
@@ -176,12 +215,7 @@ impl SegmentReader for Source {
             }
             got => got?,
         };
-        let tag = match (recorded, got.etag.as_deref()) {
-            (Some(recorded), Some(found)) if bare(recorded) == bare(found) => Tag::Same,
-            // Servers ignore conditions, so what they answer counts.
-            (Some(recorded), Some(_)) if is_entity_tag(recorded) => Tag::Other,
-            (Some(_) | None, Some(_) | None) => Tag::Unknown,
-        };
+        let tag = tag(&segment, recorded, got.etag.as_deref(), &got.bytes);
         Ok(Fetched { bytes: got.bytes, tag })
     }
 }
@@ -252,6 +286,24 @@ mod tests {
             assert!(total_bytes.div_ceil(part) <= PARTS_MAX && part >= 8 * mib, "{total_bytes} in parts of {part}");
         }
         assert_eq!(part_bytes(8 * mib, 8 * mib * PARTS_MAX + 1), (8 << 20) + 1);
+    }
+
+    #[test]
+    fn tag_that_is_a_digest_tells_of_bytes_and_another_one_does_not() {
+        let of = |recorded: &str, found: &str| {
+            let segment = SegmentRef { track: Track::Video, index: 1, size_bytes: 5, sha256: None };
+            tag(&segment, Some(recorded), Some(found), b"hello")
+        };
+        let [once, in_one_part] = digests(b"hello").map(|digest| format!("\"{digest}\""));
+        assert_eq!(once, "\"5d41402abc4b2a76b9719d911017c592\"");
+        assert_eq!(of(&once, "\"anew\""), Tag::Same);
+        assert_eq!(of(&in_one_part, &once), Tag::Same, "written in one part, then copied");
+        let [other, in_parts] = ["", "-2"].map(|parts| format!("\"{}{parts}\"", "a1".repeat(16)));
+        assert_eq!(of(&other, &once), Tag::Other);
+        assert_eq!(of(&other, &in_parts), Tag::Anew, "nothing says that this store's tags are digests");
+        assert_eq!(of(&in_parts, &once), Tag::Anew, "the digest of several parts cannot be known");
+        assert_eq!(of("\"before\"", &once), Tag::Anew);
+        assert_eq!(of("an hour ago", &once), Tag::Unknown, "a time is no tag");
     }
 
     #[test]

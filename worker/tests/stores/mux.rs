@@ -281,11 +281,19 @@ async fn segment_that_was_written_again_is_noticed_where_a_store_has_tags() {
         assert!(matches!(stored.change(Guard::Samples).await, Some((_, 3, Change::Size { .. }))));
         // The same bytes are the same segment, whatever their tag is by now.
         store.put(&key, good.clone().into()).await.unwrap();
-        for tag in stored.tags.values_mut() {
-            *tag = "\"of an earlier day\"".to_owned();
+        for tag in ["\"of an earlier day\"", "\"0123456789abcdef0123456789abcdef-2\""] {
+            stored.tags.values_mut().for_each(|recorded| *recorded = tag.to_owned());
+            assert_eq!(stored.change(Guard::Samples).await, None, "{tag}");
         }
-        let seen = stored.change(Guard::Samples).await;
-        assert_eq!(seen.is_none(), from == From::Us, "without a digest nothing says so: {seen:?}");
+        // Such a tag does not tell of bytes: without a digest they are held to the samples.
+        store.put(&key, other_payload(good)).await.unwrap();
+        let change = stored.change(Guard::Samples).await;
+        assert_eq!(change.is_some(), from == From::Us, "{change:?}");
+        let mut moved = good.clone();
+        let at = moved.windows(4).position(|word| word == b"tfdt").unwrap() + 15;
+        moved[at] ^= 1;
+        store.put(&key, moved.into()).await.unwrap();
+        assert!(stored.change(Guard::Samples).await.is_some());
         store.delete(&[RESULT.to_owned()]).await.unwrap();
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Its length always is compared. After that the store's own word counts, the entity tag, which costs nothing; where
 //! there is none, or another one, the bytes are held to what is known of them: their digest, else their samples.
+//! Bytes of which no digest is known and whose store says by its tags that they are others are not taken for the same,
+//! however alike their samples are.
 
 #![forbid(unsafe_code)]
 
@@ -34,8 +36,11 @@ impl Fetched {
 pub enum Tag {
     /// It has the tag that was recorded: these are the bytes.
     Same,
-    /// It has another tag. The same bytes may have got one, when they were copied or written again.
+    /// It has another tag, and tags of this store tell of bytes: these are others.
     Other,
+    /// It has another tag, and nothing is known of what tags of this store tell. The same bytes may have got one, when they
+    /// were copied or written again.
+    Anew,
     /// The store has no tags, or none was recorded.
     Unknown,
 }
@@ -61,8 +66,8 @@ pub enum Change {
         /// Found; of an object that has grown perhaps not all of it.
         found: u64,
     },
-    /// It was written again, and nobody has a digest of what it was.
-    #[error("it was written again")]
+    /// It was written again with other bytes, by its entity tag.
+    #[error("it was written again with other bytes")]
     Tag,
     /// Its samples are others than those of its index, or it is no segment any more.
     #[error("its samples are not those of its index")]
@@ -92,15 +97,15 @@ impl Guard {
         }
         match (fetched.tag, segment.sha256, self) {
             (Tag::Same, _, _) => Ok(()),
-            (Tag::Other, Some(expected), _) | (Tag::Unknown, Some(expected), Guard::Digest) => {
+            (Tag::Other | Tag::Anew, Some(expected), _) | (Tag::Unknown, Some(expected), Guard::Digest) => {
                 match Sha256::of(&fetched.bytes) {
                     found if found == expected => Ok(()),
                     found => Err(Change::Digest { expected, found }),
                 }
             }
             (Tag::Other, None, _) => Err(Change::Tag),
-            (Tag::Unknown, _, _) if has_samples(init, input, &fetched.bytes) => Ok(()),
-            (Tag::Unknown, _, _) => Err(Change::Samples),
+            (Tag::Anew | Tag::Unknown, _, _) if has_samples(init, input, &fetched.bytes) => Ok(()),
+            (Tag::Anew | Tag::Unknown, _, _) => Err(Change::Samples),
         }
     }
 }
