@@ -115,6 +115,9 @@ pub enum Kind {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Longest making of one result, encoding included: then the attempt is ended.
+pub const MUX_RUNTIME_MAX: Duration = Duration::from_secs(6 * 3600);
+
 impl Kind {
     /// Every kind, alphabetical.
     pub const ALL: [Kind; 11] = [
@@ -161,7 +164,7 @@ impl Kind {
             Kind::Mux => KindSpec {
                 name: "mux",
                 queue: Queue::Mux,
-                max_runtime: 6 * hour,
+                max_runtime: MUX_RUNTIME_MAX,
                 on_end: Some(Kind::Control),
                 on_fence: OnFence::Finish,
                 ..plain

@@ -83,11 +83,6 @@ impl Keys {
         format!("{}result.v{version}-{epoch}.mp4", self.prefix)
     }
 
-    /// All results of [`Keys::result_of_epoch`] begin with this, and later ones of [`Keys::result`].
-    pub fn later_results_prefix(&self) -> String {
-        format!("{}result.v", self.prefix)
-    }
-
     /// Facts beside the result of a plan version. One key a version, as the result itself has: an attempt that is late with
     /// an older plan must not overwrite what is said of the result that is served.
     pub fn result_json(&self, version: u32) -> String {

@@ -128,6 +128,42 @@ fn segment_without_a_whole_sample_is_dropped_and_named() {
 }
 
 #[test]
+fn track_without_a_readable_segment_is_a_gap_over_everything() {
+    let set = set();
+    let (video, audio) = (hashes(&set, "video", |_| true), hashes(&set, "audio", |_| true));
+    let write = |track: &str, bytes: &[u8]| {
+        set.indexes(track).iter().for_each(|&n| fs::write(set.segment(track, n), bytes).unwrap());
+    };
+    let gap = |track, segments, cause| Gap { track, from_ms: 0, to_ms: 12_000, segments, cause };
+    write("audio", b"");
+    let (report, out) = mux(&set);
+    assert_eq!(only_gap(&report), &gap(Track::Audio, vec![1, 2, 3, 4, 5, 6], GapCause::Missing));
+    assert_eq!((result_hashes(&out, "video"), report.tracks.len()), (video.clone(), 1));
+    write("audio", b"garbage garbage");
+    let (report, out) = mux(&set);
+    assert_eq!(only_gap(&report), &gap(Track::Audio, vec![1, 2, 3, 4, 5, 6], GapCause::Damaged));
+    assert_eq!(result_hashes(&out, "video"), video);
+    assert_decodes(&out);
+    // Its initialization section alone; then a manifest says that there was never more.
+    set.indexes("audio").iter().for_each(|&n| fs::remove_file(set.segment("audio", n)).unwrap());
+    let (report, _) = mux(&set);
+    assert_eq!(only_gap(&report), &gap(Track::Audio, vec![], GapCause::Missing));
+    let manifest = r#"{"version":2,"video_init_uploaded":true,"audio_init_uploaded":true,
+        "video_segments":[1,2,3,4,5,6],"audio_segments":[],"is_complete":true}"#;
+    fs::write(set.path().join("manifest.json"), manifest).unwrap();
+    assert_eq!(mux(&set).0.status, Status::Complete);
+
+    let set = self::set();
+    let write = |track: &str, bytes: &[u8]| {
+        set.indexes(track).iter().for_each(|&n| fs::write(set.segment(track, n), bytes).unwrap());
+    };
+    write("video", b"");
+    let (report, out) = mux(&set);
+    assert_eq!(only_gap(&report), &gap(Track::Video, vec![1, 2, 3, 4, 5, 6], GapCause::Missing));
+    assert_eq!(result_hashes(&out, "audio"), audio);
+}
+
+#[test]
 fn gaps_fail_when_the_policy_or_the_share_says_so() {
     let set = set();
     fs::remove_file(set.segment("video", 3)).unwrap();
@@ -197,6 +233,9 @@ fn folder_that_cannot_be_read_as_segments_is_a_failure() {
     assert_eq!(code(&mux(&set).0), "not-iso-bmff");
     let set = self::set();
     set.indexes("video").iter().for_each(|&n| fs::write(set.segment("video", n), b"garbage garbage").unwrap());
+    assert_eq!(code(&mux(&set).0), "empty");
+    set.indexes("audio").iter().for_each(|&n| fs::write(set.segment("audio", n), b"").unwrap());
+    set.indexes("video").iter().for_each(|&n| fs::write(set.segment("video", n), b"").unwrap());
     assert_eq!(code(&mux(&set).0), "empty");
     assert_eq!(code(&mux(&Set::empty()).0), "nothing-uploaded");
     let set = Set::empty();

@@ -465,8 +465,9 @@ fn model(drawn: &Drawn, mut tracks: [(Recorded, Vec<Piece>); 2]) -> Model {
         }
         let last = pieces.last().unwrap();
         pieces.iter().filter(|piece| piece.is_cut).for_each(|_| tell(track, RepairKind::Salvage));
-        let behind: Vec<usize> =
-            (last.index + 1..=drawn.count).filter(|&index| cause(index) != GapCause::Missing).collect();
+        // An object that is empty says at least that there should be one.
+        let known = (1..=drawn.count).rev().find(|index| fates.get(index) != Some(&Fate::Lost)).unwrap();
+        let behind: Vec<usize> = (last.index + 1..=known).collect();
         let short_s = end_s - last.to_s;
         if last.is_cut {
             gap(GapCause::Truncated, &[last.index], last.to_s, last.from_s + whole_s);

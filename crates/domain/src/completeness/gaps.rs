@@ -6,6 +6,7 @@
 use super::Declaration;
 use super::strip::{Break, Cut, Pause, Resumed, SEGMENT_MAX_MS, Strip};
 use crate::mux::{Gap, GapCause, STRETCH_MS};
+use crate::segment::Track;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -20,6 +21,7 @@ pub(super) fn find(strips: &[Strip<'_>], declared: Option<&Declaration>) -> Vec<
     for (at, strip) in strips.iter().enumerate() {
         let Some(first) = strip.spots.first() else {
             gaps.extend(runs(strip, 1, u32::MAX, 0, end_ms));
+            gaps.extend(strip.absent.is_empty().then(|| never(strip.view.track, 0, end_ms)));
             continue;
         };
         let mut head = (0, first.from_ms);
@@ -173,10 +175,14 @@ fn tail(strip: &Strip<'_>, end_ms: u64, declared: Option<&Declaration>) -> Vec<G
     }
     let short_ms = end_ms.saturating_sub(from_ms);
     if declared.is_none() && short_ms > STRETCH_MS && short_ms >= strip.typical_ms / 10 * 9 {
-        let (track, segments) = (strip.view.track, Vec::new());
-        gaps.push(Gap { track, from_ms, to_ms: end_ms, segments, cause: GapCause::Missing });
+        gaps.push(never(strip.view.track, from_ms, end_ms));
     }
     gaps
+}
+
+/// Nobody said that a segment should be there, and the other track goes on.
+fn never(track: Track, from_ms: u64, to_ms: u64) -> Gap {
+    Gap { track, from_ms, to_ms, segments: Vec::new(), cause: GapCause::Missing }
 }
 
 /// One gap for each run of absent indexes of one cause in `first..before`, the time shared out evenly among them.
@@ -202,6 +208,8 @@ fn runs(strip: &Strip<'_>, first: u32, before: u32, from_ms: u64, to_ms: u64) ->
 pub(super) fn share(strips: &[Strip<'_>], gaps: &[Gap]) -> f64 {
     let end_ms = strips.iter().map(Strip::end_ms).max().unwrap_or(0);
     let total_ms = gaps.iter().map(|gap| gap.to_ms).max().unwrap_or(0).max(end_ms);
+    // Of a track that was begun and got no segment nobody knows that there was ever more.
+    let recorded = strips.iter().filter(|strip| strip.absent.len() + strip.spots.len() > 0);
     let of_track = |strip: &Strip<'_>| {
         let of_gaps = gaps.iter().filter(|gap| gap.track == strip.view.track).map(Gap::duration_ms);
         let missing_ms = of_gaps.fold(0, u64::saturating_add);
@@ -209,7 +217,7 @@ pub(super) fn share(strips: &[Strip<'_>], gaps: &[Gap]) -> f64 {
         let by_number = strip.absent.len() as f64 / all.max(1) as f64;
         (missing_ms as f64 / total_ms.max(1) as f64).max(by_number)
     };
-    strips.iter().map(of_track).fold(0.0, f64::max).min(1.0)
+    recorded.map(of_track).fold(0.0, f64::max).min(1.0)
 }
 
 /// Gaps in words: which segments, from when to when, and why.
@@ -233,7 +241,7 @@ fn sentence(gap: &Gap) -> String {
         (None, _) => format!("{track}"),
     };
     let why = match cause {
-        GapCause::Missing if segments.is_empty() => "ends early",
+        GapCause::Missing if segments.is_empty() && *from_ms > 0 => "ends early",
         GapCause::Missing => "never came",
         GapCause::Lost => "lost before the store had it",
         GapCause::Damaged => "damaged",

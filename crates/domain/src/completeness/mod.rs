@@ -18,7 +18,7 @@ mod view;
 
 use crate::bucket::Claims;
 use crate::id::{OwnerId, RecordingId};
-use crate::mux::{Fill, Gap, LAYOUT_VERSION, Plan, PlanTrack, Repair, RepairKind};
+use crate::mux::{Fill, Gap, GapCause, LAYOUT_VERSION, Plan, PlanTrack, Repair, RepairKind};
 use crate::recording::Policy;
 use crate::segment::{INDEX_MAX, Row, Shape, State, Track};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -172,6 +172,12 @@ pub enum Broken {
     /// Not one segment is there.
     #[error("nothing was uploaded: not one segment is in the store")]
     NothingUploaded,
+    /// Of a picture, or of all there is, not one segment can be read.
+    #[error("not one segment of the {track} track can be read, so there is nothing to make a result of")]
+    Empty {
+        /// The track.
+        track: Track,
+    },
     /// Segments without the section that makes them readable.
     #[error("the initialization section of the {track} track is missing, so none of its segments can be read")]
     MissingInit {
@@ -236,6 +242,7 @@ impl Broken {
     pub fn code(&self) -> &'static str {
         match self {
             Broken::NothingUploaded => "nothing-uploaded",
+            Broken::Empty { .. } => "empty",
             Broken::MissingInit { .. } => "missing-init",
             Broken::DamagedInit { .. } => "damaged-init",
             Broken::TfdtBack { .. } => "tfdt-back",
@@ -272,8 +279,18 @@ pub fn check(seen: &Seen) -> Completeness {
     if let Some(view) = views.iter().find(|view| view.has_media && view.init.is_none()) {
         return Completeness::Broken(Broken::MissingInit { track: view.track });
     }
+    // Whether the objects of a track are damaged or never came: a picture of which nothing is left is no recording.
+    let is_unreadable =
+        |view: &&TrackView| view.present.is_empty() && view.absent.values().any(|cause| *cause == GapCause::Damaged);
     if nothing {
-        return Completeness::Broken(Broken::NothingUploaded);
+        let unreadable = views.iter().find(is_unreadable);
+        return Completeness::Broken(
+            unreadable.map_or(Broken::NothingUploaded, |view| Broken::Empty { track: view.track }),
+        );
+    }
+    let pictureless = |view: &&TrackView| view.track == Track::Video && is_unreadable(view);
+    if let (false, Some(view)) = (seen.accept_gaps, views.iter().find(pictureless)) {
+        return Completeness::Broken(Broken::Empty { track: view.track });
     }
     judge(seen, &views)
 }

@@ -35,13 +35,14 @@ pub(super) struct Present {
     pub(super) defect: Option<String>,
 }
 
-/// `None` when the recording has no such track: nothing of it was declared and no media segment of it ever came.
+/// `None` when the recording has no such track: nothing of it was declared, no media segment of it ever came, and nobody
+/// began it without saying later what became of it.
 pub(super) fn view(seen: &Seen, track: Track) -> Option<TrackView> {
     let rows: BTreeMap<u32, &Row> =
         seen.rows.iter().filter(|row| row.track == track).map(|row| (row.index, row)).collect();
     let objects = || seen.objects.iter().filter(|object| object.track == track && object.index > 0);
     let last = last_index(seen, track, &rows, objects().map(|object| object.index).max().unwrap_or(0));
-    if last == 0 {
+    if last == 0 && !is_begun(seen, rows.get(&0).copied()) {
         return None;
     }
     let sizes: BTreeMap<u32, u64> = seen
@@ -81,7 +82,14 @@ pub(super) fn view(seen: &Seen, track: Track) -> Option<TrackView> {
             }
         }
     }
+    // Nobody says that there is more of it.
+    view.awaits &= last > 0;
     Some(view)
+}
+
+/// There is an initialization section and no segment, and nobody declared that this is all.
+fn is_begun(seen: &Seen, init: Option<&Row>) -> bool {
+    seen.declared.is_none() && init.is_some_and(|init| init.state == State::Stored && init.defect.is_none())
 }
 
 fn present(seen: &Seen, row: &Row) -> Option<Present> {

@@ -20,6 +20,7 @@ use crate::readback;
 use crate::sampling::Findings;
 use domain::completeness::Pauses;
 use domain::corrupt::{self, Extent, Rules};
+use domain::mux::Gap;
 use domain::recording::Policy;
 use std::path::{Path, PathBuf};
 use verdict::Verdict;
@@ -106,6 +107,11 @@ impl Made {
     /// How it was laid out.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The gaps of its plan: whoever knows better why one of them is there may say so.
+    pub fn gaps_mut(&mut self) -> &mut Vec<Gap> {
+        &mut self.report.gaps
     }
 
     /// Lets it appear, with what was found when it was decoded, unless that is more than may be missing.

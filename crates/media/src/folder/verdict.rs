@@ -28,9 +28,7 @@ pub(super) struct Verdict {
 /// Judges what was found in `folder`. Only segments that may be copies of one another are read.
 pub(super) fn judge(folder: &Path, found: Found, options: &Options) -> Result<Verdict, Failure> {
     let Found { mut tracks, manifest } = found;
-    // A recorder opens both tracks; one that never got a segment has nothing to lose.
-    tracks.retain(|_, track| !track.segments.is_empty());
-    refuse_track_without_samples(&tracks)?;
+    refuse_what_cannot_be_read(&tracks)?;
     let declared = manifest.and_then(|manifest| declaration(&manifest, &tracks));
     let plan = match completeness::check(&seen(folder, &tracks, declared, options)?) {
         Completeness::Complete(plan) | Completeness::Incomplete(plan) => plan,
@@ -64,17 +62,19 @@ impl FoundSegment {
     }
 }
 
-/// A track of which not one segment can be read is lost, not degraded: the first defect says why.
-fn refuse_track_without_samples(tracks: &BTreeMap<Track, FoundTrack>) -> Result<(), Failure> {
-    for (track, found) in tracks {
-        let mut segments = found.segments.iter();
-        if found.segments.values().any(|segment| segment.as_usable().is_some()) {
-            continue;
+/// A picture of which not one segment can be read is no recording, nor is a sound alone: the first defect says why. Without
+/// its sound a picture is.
+fn refuse_what_cannot_be_read(tracks: &BTreeMap<Track, FoundTrack>) -> Result<(), Failure> {
+    let is_usable = |found: &FoundTrack| found.segments.values().any(|segment| segment.as_usable().is_some());
+    let anything = tracks.values().any(is_usable);
+    for (track, found) in tracks.iter().filter(|(_, found)| !is_usable(found)) {
+        // What is empty is missing, and that is another matter as long as there is something.
+        let damaged = found.segments.iter().find(|(_, segment)| !(anything && segment.is_missing()));
+        let Some((index, Err(defect))) = damaged.map(|(index, segment)| (index, &segment.media)) else { continue };
+        if *track == Track::Video || !anything {
+            let empty = Failure::new("empty", defect);
+            return Err(empty.about(&format!("no segment of the {track} track can be read, segment {index} for one")));
         }
-        let first = segments.find_map(|(index, segment)| segment.media.as_ref().err().map(|defect| (index, defect)));
-        let Some((index, defect)) = first else { continue };
-        let empty = Failure::new("empty", defect);
-        return Err(empty.about(&format!("no segment of the {track} track can be read, segment {index} for one")));
     }
     Ok(())
 }
@@ -94,13 +94,14 @@ fn seen(
         rows.push(Row { track, index: 0, state: State::Stored, size_bytes, sha256, span: None, defect: None });
         objects.push(Object { track, index: 0, size_bytes });
         let digests = twins::digests(folder, track, found)?;
-        for (&index, segment) in found.segments.iter().filter(|(_, segment)| !segment.is_missing()) {
+        for (&index, segment) in &found.segments {
             let usable = segment.as_usable().zip(found.init.as_ref());
             let shape = usable.and_then(|(media, init)| shape::of(&media.index, init).ok().flatten());
             let span = usable.filter(|_| shape.is_some()).map(|(media, _)| media.span);
             let defect = segment.media.as_ref().err().map(Defect::to_string);
             let (size_bytes, sha256) = (segment.size_bytes, digests.get(&index).copied());
-            rows.push(Row { track, index, state: State::Stored, size_bytes, sha256, span, defect });
+            let state = if segment.is_missing() { State::Lost } else { State::Stored };
+            rows.push(Row { track, index, state, size_bytes, sha256, span, defect });
             objects.push(Object { track, index, size_bytes });
             shapes.extend(shape.map(|shape| ((track, index), shape)));
         }

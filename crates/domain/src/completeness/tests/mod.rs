@@ -217,6 +217,77 @@ fn check_names_a_whole_track_that_never_came() {
 }
 
 #[test]
+fn check_tells_of_a_track_that_was_begun_and_got_no_segment() {
+    let silent = |seen: &mut Seen| {
+        lose(seen, Track::Audio, |index| index > 0);
+        seen.declared.as_mut().unwrap().tracks.remove(&Track::Audio);
+    };
+    check_words(silent, expect!["complete: video 1,2,3,4,5,6; confirmed true"]);
+    let undeclared = |seen: &mut Seen| {
+        silent(seen);
+        seen.declared = None;
+        seen.now = at(30);
+    };
+    check_words(undeclared, expect!["incomplete: video 1,2,3,4,5,6; audio never came (0.000 s to 12.000 s)"]);
+    check_words(
+        |seen| {
+            undeclared(seen);
+            seen.policy = Policy::Fail;
+        },
+        expect![
+            "broken: gaps-under-policy-fail: the recording has gaps and its policy is to fail: audio never came (0.000 s to 12.000 s)"
+        ],
+    );
+}
+
+#[test]
+fn check_makes_nothing_of_a_picture_of_which_no_segment_can_be_read() {
+    let unreadable = |track: Track| {
+        move |seen: &mut Seen| {
+            seen.limits.max_gap_ratio = 1.0;
+            for row in seen.rows.iter_mut().filter(|row| row.track == track && row.index > 0) {
+                (row.state, row.span) = (State::Lost, None);
+                row.defect = Some("the box moof at byte 24 is cut off".to_owned());
+            }
+        }
+    };
+    check_words(
+        unreadable(Track::Video),
+        expect![
+            "broken: empty: not one segment of the video track can be read, so there is nothing to make a result of"
+        ],
+    );
+    check_words(
+        unreadable(Track::Audio),
+        expect!["incomplete: video 1,2,3,4,5,6; audio segments 1 to 4 damaged (0.000 s to 12.000 s)"],
+    );
+    check_words(
+        |seen| {
+            unreadable(Track::Video)(seen);
+            seen.accept_gaps = true;
+        },
+        expect!["incomplete: audio 1,2,3,4; video segments 1 to 6 damaged (0.000 s to 12.000 s)"],
+    );
+    check_words(
+        |seen| {
+            lose(seen, Track::Video, |_| true);
+            unreadable(Track::Audio)(seen);
+        },
+        expect![
+            "broken: empty: not one segment of the audio track can be read, so there is nothing to make a result of"
+        ],
+    );
+    // What never came was perhaps never meant to.
+    check_words(
+        |seen| {
+            lose(seen, Track::Video, |_| true);
+            seen.limits.max_gap_ratio = 1.0;
+        },
+        expect!["incomplete: audio 1,2,3,4; video segments 1 to 6 never came (0.000 s to 12.000 s)"],
+    );
+}
+
+#[test]
 fn check_takes_a_jump_of_both_tracks_as_a_pause() {
     let pause = |video_ms, audio_ms| {
         move |seen: &mut Seen| {
