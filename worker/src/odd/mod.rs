@@ -11,10 +11,11 @@ pub use joined::{Joined, Part};
 pub use scratch::Scratch;
 
 use crate::child::{Odd, RecastTrack};
-use domain::mux::{Gap, Repair, RepairKind};
+use domain::mux::{Gap, GapCause, Repair, RepairKind, STRETCH_MS};
 use domain::segment::Track;
 use media::boxes::Boxes;
-use media::layout::{Layout, TrackTimes};
+use media::ff::segmenter::recast::Loss;
+use media::layout::Layout;
 
 /// Largest head that is looked at: an initialization section.
 pub const HEAD_BYTES_MAX: u64 = media::init::INIT_BYTES_MAX;
@@ -88,20 +89,70 @@ pub fn repairs(tracks: &[RecastTrack]) -> Vec<Repair> {
     repairs
 }
 
+/// Puts what sources are known to have lost beside the gaps that were found in what was made of them, so that no stretch
+/// is told twice: a stretch of which only its length is known has the cause that is known of it, and one that already
+/// has a segment's name keeps it. Gives what is told nowhere yet.
+pub fn explain(gaps: &mut Vec<Gap>, lost: Vec<Gap>) -> Vec<Gap> {
+    let nameless = |gap: &Gap| match gap.cause {
+        GapCause::Jump => true,
+        GapCause::Missing => gap.segments.is_empty(),
+        GapCause::Lost
+        | GapCause::Damaged
+        | GapCause::Truncated
+        | GapCause::Duplicate
+        | GapCause::Epoch
+        | GapCause::Corrupt => false,
+    };
+    let mut told = Vec::new();
+    for loss in lost {
+        let named = gaps.iter().filter(|gap| !nameless(gap));
+        told.extend(without(loss, named));
+    }
+    let open = std::mem::take(gaps);
+    for gap in open {
+        if nameless(&gap) {
+            gaps.extend(without(gap, told.iter()));
+        } else {
+            gaps.push(gap);
+        }
+    }
+    told
+}
+
+/// What of a gap others leave, beside stretches that are as short as rounding.
+fn without<'a>(gap: Gap, others: impl Iterator<Item = &'a Gap>) -> Vec<Gap> {
+    let mut left = vec![gap];
+    for other in others {
+        let rest = |gap: Gap| {
+            let apart = other.track != gap.track || other.to_ms < gap.from_ms || gap.to_ms < other.from_ms;
+            if apart || other.from_ms == other.to_ms {
+                return vec![gap];
+            }
+            let ends = [(gap.from_ms, other.from_ms), (other.to_ms, gap.to_ms)];
+            let long = ends.into_iter().filter(|(from_ms, to_ms)| to_ms.saturating_sub(*from_ms) > STRETCH_MS);
+            long.map(|(from_ms, to_ms)| Gap { from_ms, to_ms, ..gap.clone() }).collect()
+        };
+        left = left.into_iter().flat_map(rest).collect();
+    }
+    left
+}
+
 /// What the sources lack by signs of their own, on the axis of the result that `layout` makes of them.
 pub fn gaps(tracks: &[RecastTrack], layout: &Layout) -> Vec<Gap> {
     let mut gaps = Vec::new();
+    let end_ms = layout.times().map(|times| times.start_ms() + times.duration_ms()).max().unwrap_or(0);
     for made in tracks {
         let n = (0..layout.times().len()).find(|&n| layout.init(n).track == made.track);
-        let begins_ms = n.and_then(|n| layout.times().nth(n)).map_or(0, TrackTimes::start_ms);
-        let place = |ms: u64| (ms + begins_ms).saturating_sub(made.start_ms);
-        gaps.extend(made.losses.iter().map(|loss| Gap {
-            track: made.track,
-            from_ms: place(loss.from_ms),
-            to_ms: place(loss.to_ms),
-            segments: loss.segment.into_iter().collect(),
-            cause: loss.cause,
-        }));
+        let Some(times) = n.and_then(|n| layout.times().nth(n)) else { continue };
+        let place = |ms: u64| (ms + times.start_ms()).saturating_sub(made.start_ms);
+        let of_loss = |loss: &Loss| {
+            let (from_ms, to_ms) = (place(loss.from_ms), place(loss.to_ms));
+            // Of what is cut off nothing tells how long it was but the other track.
+            let at_end = from_ms >= times.start_ms() + times.duration_ms().saturating_sub(STRETCH_MS);
+            let to_ms = if at_end && loss.cause == GapCause::Truncated { to_ms.max(end_ms) } else { to_ms };
+            Gap { track: made.track, from_ms, to_ms, segments: loss.segment.into_iter().collect(), cause: loss.cause }
+        };
+        gaps.extend(made.losses.iter().map(of_loss));
     }
     gaps
 }
@@ -121,6 +172,32 @@ mod tests {
         assert_eq!(head_of_segment(b"\0\0\0\x18ftypisom"), Head::Odd);
         let two = b"\0\0\0\x18moov\0\0\0\x08trak\0\0\0\x08trak";
         assert_eq!((head_of_init(two), head_of_init(&two[..16])), (Head::Odd, Head::Plain));
+    }
+
+    #[test]
+    fn what_is_known_of_a_loss_stands_in_for_what_is_only_seen_and_not_for_a_name() {
+        let gap = |from_ms, to_ms, segments: &[u32], cause| Gap {
+            track: Track::Video,
+            from_ms,
+            to_ms,
+            segments: segments.to_vec(),
+            cause,
+        };
+        let other = Gap { track: Track::Audio, ..gap(1000, 3000, &[], GapCause::Jump) };
+        let mut gaps = vec![
+            gap(1000, 3000, &[], GapCause::Jump),
+            other.clone(),
+            gap(4000, 6000, &[3], GapCause::Missing),
+            gap(8000, 9000, &[], GapCause::Missing),
+        ];
+        let cut = gap(1010, 2500, &[2], GapCause::Truncated);
+        let lost =
+            vec![cut.clone(), gap(3990, 6010, &[2], GapCause::Truncated), gap(8000, 8000, &[5], GapCause::Damaged)];
+        let told = explain(&mut gaps, lost);
+        assert_eq!(told, [cut, gap(8000, 8000, &[5], GapCause::Damaged)]);
+        let named = gap(4000, 6000, &[3], GapCause::Missing);
+        let left = [gap(2500, 3000, &[], GapCause::Jump), other, named, gap(8000, 9000, &[], GapCause::Missing)];
+        assert_eq!(gaps, left);
     }
 
     #[test]

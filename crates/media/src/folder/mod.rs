@@ -13,7 +13,7 @@ mod verdict;
 
 pub use report::{Failure, Report, Status, TrackReport};
 
-use crate::files::{AsideFile, FileRanges, FolderSegments};
+use crate::files::{AsideFile, FileRanges, FolderSegments, Stamps};
 use crate::layout::Layout;
 use crate::mux::{self, Hashing, MuxReport, Progress};
 use crate::readback;
@@ -140,16 +140,17 @@ fn extent(layout: &Layout, report: &Report) -> Extent {
     Extent { duration_ms: report.duration_ms.unwrap_or(0), segments }
 }
 
-async fn lay_out(folder: &Path, options: &Options) -> Result<(Layout, Report), Failure> {
+async fn lay_out(folder: &Path, options: &Options) -> Result<(Layout, Stamps, Report), Failure> {
     let (scanned, judged) = (folder.to_owned(), options.clone());
     let verdict = tokio::task::spawn_blocking(move || {
-        let found = scan::scan(&scanned, judged.manifest.as_deref())?;
-        verdict::judge(&scanned, found, &judged)
+        let mut found = scan::scan(&scanned, judged.manifest.as_deref())?;
+        let stamps = std::mem::take(&mut found.stamps);
+        verdict::judge(&scanned, found, &judged).map(|verdict| (stamps, verdict))
     });
-    let Verdict { tracks, gaps, repairs } = verdict.await.map_err(|error| Failure::new("internal", &error))??;
+    let (stamps, Verdict { tracks, gaps, repairs }) = verdict.await.map_err(|error| Failure::new("internal", &error))??;
     let layout = Layout::new(tracks).map_err(|error| Failure::of(&error))?;
     let report = Report::planned(&layout, gaps, repairs);
-    Ok((layout, report))
+    Ok((layout, stamps, report))
 }
 
 /// Writes the result aside and reads it back.

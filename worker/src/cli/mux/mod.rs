@@ -106,8 +106,9 @@ async fn mux(args: &Args) -> Report {
     let options = Options { policy, max_gap_ratio, manifest, hashing, ..Options::default() };
     let made = if args.source.is_dir() { of_folder(args, &options).await } else { of_file(args, &options).await };
     match made {
-        Ok((made, tracks)) => {
-            let lacks = ::worker::odd::gaps(&tracks, made.layout());
+        Ok((mut made, tracks)) => {
+            let lost = ::worker::odd::gaps(&tracks, made.layout());
+            let lacks = ::worker::odd::explain(made.gaps_mut(), lost);
             let mut report = decode::publish(made, args.verify, lacks).await;
             report.repairs.extend(::worker::odd::repairs(&tracks));
             report

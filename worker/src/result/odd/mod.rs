@@ -229,19 +229,10 @@ pub async fn lay_out(
     });
     let (layout, mut plan, scratch) = judged.await.expect("reading segments does not panic")?;
     plan.repairs.extend(odd::repairs(&tracks));
-    let lost = beyond(odd::gaps(&tracks, &layout), &plan.gaps);
+    let lost = odd::explain(&mut plan.gaps, odd::gaps(&tracks, &layout));
     let folder = FolderSegments::new(scratch.path());
     let stored = Source::new(&cx.store, keys, "").tagged(etags);
     Ok(OddLaid { layout, segments: Segments { taken: taken_tracks, folder, stored, _scratch: scratch }, plan, lost })
-}
-
-/// Losses that lie in no gap that is told already.
-fn beyond(mut lost: Vec<Gap>, gaps: &[Gap]) -> Vec<Gap> {
-    let holds = |gap: &Gap, loss: &Gap| {
-        gap.track == loss.track && gap.from_ms <= loss.from_ms && loss.to_ms <= gap.to_ms && gap.to_ms > gap.from_ms
-    };
-    lost.retain(|loss| !gaps.iter().any(|gap| holds(gap, loss)));
-    lost
 }
 
 /// Has a child take tracks apart into a scratch that is not larger than the setting says.
