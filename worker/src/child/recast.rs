@@ -7,6 +7,7 @@
 use super::talk::{self, Time};
 use super::{Error, Limit, Program, Work, serve};
 use bytes::Bytes;
+use domain::job::MUX_RUNTIME_MAX;
 use domain::retry::{Classify, Fault};
 use domain::segment::{Name, Track};
 use media::ff;
@@ -26,8 +27,8 @@ use tokio::time::timeout;
 /// Longest copying: a day of recording on a slow disk.
 const COPY_MAX: Duration = Duration::from_secs(3600);
 
-/// Longest encoding: eight hours of recording at a speed that a recorder would not bear.
-pub(super) const ENCODE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Longest encoding: what an attempt has, less what writing and verifying the result may take of it.
+pub(super) const ENCODE_MAX: Duration = MUX_RUNTIME_MAX.saturating_sub(COPY_MAX);
 
 /// Longest silence: two seconds of the largest picture are encoded in a fraction of it.
 const QUIET_MAX: Duration = Duration::from_secs(120);

@@ -15,7 +15,7 @@ const PAGE: usize = 1000;
 /// # Errors
 /// The store's.
 pub async fn sweep(store: &Store, keys: &Keys, version: u32, kept: &[&str]) -> Result<(), storage::Error> {
-    let mut listing = store.list(&keys.later_results_prefix()).await?;
+    let mut listing = store.list(keys.prefix()).await?;
     loop {
         let page = listing.page(PAGE).await?;
         if page.is_empty() {

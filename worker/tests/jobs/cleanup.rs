@@ -9,19 +9,13 @@ use domain::segment::{Name, Track};
 use std::time::Duration;
 use worker::accept::Refusal;
 
-async fn record(world: &World, id: &str) -> RecordingId {
-    let id = world.create(id).await;
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
-    id
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cleanup_leaves_the_result_and_its_facts_alone() {
     let world = World::with(|config| config.cleanup.grace = Duration::ZERO).await;
+    // Of an attempt that was never published.
+    world.cx.store.put("o/r/result.v1-3.mp4", "left".into()).await.unwrap();
     let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
-    let id = record(&world, "r").await;
+    let id = world.record("r", set()).await;
     world.until_state(&id, State::Archived).await;
     world.until_ended(&id, Kind::Cleanup, "completed").await;
     wait::until("no upload is left", PATIENCE, || async {
@@ -40,7 +34,7 @@ async fn cleanup_leaves_the_result_and_its_facts_alone() {
 async fn cleanup_waits_for_its_grace_period() {
     let world = World::new().await;
     let worker = world.work();
-    let id = record(&world, "r").await;
+    let id = world.record("r", set()).await;
     world.until_state(&id, State::Ready).await;
     let waiting = world.jobs(&id, Kind::Cleanup, "scheduled").await;
     assert_eq!(waiting.len(), 1);
@@ -53,7 +47,7 @@ async fn cleanup_waits_for_its_grace_period() {
 async fn cleanup_of_a_recording_that_went_on_is_obsolete() {
     let world = World::new().await;
     let worker = world.work();
-    let id = record(&world, "r").await;
+    let id = world.record("r", set()).await;
     world.until_state(&id, State::Ready).await;
     let reopen = Control::Verb { recording: id.clone(), verb: Verb::Reopen };
     queue::enqueue::enqueue(&world.db, &reopen).await.unwrap();
@@ -72,7 +66,7 @@ async fn cleanup_of_a_recording_that_went_on_is_obsolete() {
 async fn cleanup_deletes_nothing_when_the_result_is_gone() {
     let world = World::new().await;
     let worker = world.work();
-    let id = record(&world, "r").await;
+    let id = world.record("r", set()).await;
     world.until_state(&id, State::Ready).await;
     std::fs::remove_file(world.object("o/r/result.mp4")).unwrap();
     world.execute("DELETE FROM queue.job WHERE kind = 'cleanup'", []).await;

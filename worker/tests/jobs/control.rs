@@ -46,11 +46,8 @@ async fn cancel_ends_the_recording_and_its_jobs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn remux_makes_the_next_version_and_keeps_serving_the_first() {
     let world = World::new().await;
-    let id = world.create("r").await;
     let worker = world.work();
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
+    let id = world.record("r", set()).await;
     let first = world.until_state(&id, State::Ready).await.result.unwrap();
     let verb = Control::Verb { recording: id.clone(), verb: Verb::Remux };
     queue::enqueue::enqueue(&world.db, &verb).await.unwrap();
@@ -107,10 +104,7 @@ async fn follow_up_does_nothing_while_a_live_job_holds_the_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_whose_upload_was_given_up_stays_failed_until_it_is_checked_again() {
     let world = World::new().await;
-    let id = world.create("r").await;
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
+    let id = world.record("r", set()).await;
     let control = world.work_on(&[Queue::Control]);
     wait::until("the check waits for the store", PATIENCE, || async {
         let checks = world.jobs(&id, Kind::ManifestCheck, "live").await;

@@ -78,7 +78,7 @@ async fn freeze_and_accept_race_and_nothing_acknowledged_is_left_out() {
             late.await
         };
         let accepted = accepted.await;
-        let frozen = wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+        let frozen = world.until_planned(&id).await;
         let planned: Vec<u32> = frozen.tracks[0].segments.iter().map(|segment| segment.index).collect();
         match accepted {
             Ok(_) => assert_eq!(planned.len(), last, "round {round}: acknowledged and left out"),

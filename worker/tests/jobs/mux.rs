@@ -18,11 +18,8 @@ use worker::db::recordings;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mux_publishes_a_verified_result_with_its_facts() {
     let world = World::new().await;
-    let id = world.create("r").await;
     let worker = world.work();
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
+    let id = world.record("r", set()).await;
     let ready = world.until_state(&id, State::Ready).await;
     let served = ready.result.unwrap();
     assert_eq!((served.key.as_str(), served.width, served.height), ("o/r/result.mp4", Some(320), Some(180)));
@@ -53,12 +50,9 @@ async fn mux_publishes_a_verified_result_with_its_facts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_of_a_discarded_mux_brings_its_recording_from_failed_to_ready() {
     let world = World::new().await;
-    let id = world.create("r").await;
     let worker = world.work_on(&[domain::job::Queue::Ingest, domain::job::Queue::Control]);
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
-    wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+    let id = world.record("r", set()).await;
+    world.until_planned(&id).await;
     // A segment of the plan is overwritten in the store.
     let keys = Keys::new(&world.recording(&id).await.owner, &id);
     let victim = world.object(&keys.segment(Track::Video, Name::Init));
@@ -83,11 +77,8 @@ async fn retry_of_a_discarded_mux_brings_its_recording_from_failed_to_ready() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_mux_leaves_its_recording_failed_and_publishes_nothing() {
     let world = World::new().await;
-    let id = world.create("r").await;
     let worker = world.work_on(&[domain::job::Queue::Ingest, domain::job::Queue::Control]);
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
+    let id = world.record("r", set()).await;
     let mux = wait::until("the mux waits", PATIENCE, || async {
         world.jobs(&id, Kind::Mux, "live").await.into_iter().next()
     })
@@ -103,12 +94,9 @@ async fn cancelled_mux_leaves_its_recording_failed_and_publishes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mux_of_an_older_plan_is_obsolete() {
     let world = World::new().await;
-    let id = world.create("r").await;
     let worker = world.work_on(&[domain::job::Queue::Ingest, domain::job::Queue::Control]);
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
-    wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+    let id = world.record("r", set()).await;
+    world.until_planned(&id).await;
     let verb = domain::job::Control::Verb { recording: id.clone(), verb: domain::job::Verb::Reopen };
     queue::enqueue::enqueue(&world.db, &verb).await.unwrap();
     world.until_state(&id, State::Live).await;
@@ -123,12 +111,14 @@ async fn mux_of_an_older_plan_is_obsolete() {
 
 /// A recording whose result is made, verified and told in `result.json`, while somebody else's transaction, which is
 /// given back, keeps it from being published; and the file of the result.
-async fn held_before_publishing(world: &World, id: &RecordingId, muxing: &Muxing) -> (DatabaseTransaction, PathBuf) {
+pub(crate) async fn held_before_publishing(
+    world: &World,
+    id: &RecordingId,
+    muxing: &Muxing,
+) -> (DatabaseTransaction, PathBuf) {
     let worker = world.work_on(&[Queue::Ingest, Queue::Control]);
-    world.accept_set(id, set(), |_, _| true).await;
-    world.declare(id, set()).await;
-    world.complete(id).await;
-    wait::until("the plan is frozen", PATIENCE, || async { world.plan(id, 1).await }).await;
+    world.send(id, set()).await;
+    world.until_planned(id).await;
     worker.stop().await;
     // Held before the plan can be read, so that the recording can be taken while the attempt is between its looks at it.
     let plans = world.db.begin().await.unwrap();
@@ -139,15 +129,15 @@ async fn held_before_publishing(world: &World, id: &RecordingId, muxing: &Muxing
     recordings::lock(&held, id).await.unwrap().unwrap();
     plans.rollback().await.unwrap();
     world.until_blocked("FROM spool.recording WHERE id = $1 FOR UPDATE").await;
-    let json = world.object("o/r/result.json");
-    assert!(json.exists(), "it is published only after it was told");
-    (held, world.object("o/r/result.mp4"))
+    let json = std::fs::read(world.object("o/r/result.json")).expect("it is published only after it was told");
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    (held, world.object(&format!("o/r/{}", json["result"].as_str().unwrap())))
 }
 
-type Muxing = OnceCell<Worker>;
+pub(crate) type Muxing = OnceCell<Worker>;
 
 /// What tells one writing of a file from another.
-fn writing(path: &Path) -> (u64, SystemTime) {
+pub(crate) fn writing(path: &Path) -> (u64, SystemTime) {
     let meta = std::fs::metadata(path).unwrap();
     (meta.ino(), meta.modified().unwrap())
 }

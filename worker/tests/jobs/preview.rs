@@ -18,15 +18,6 @@ use worker::storage::{Call, Fault, Faults};
 const POSTER: &str = "o/r/screenshot/screen-capture.jpg";
 const PREVIEW: &str = "o/r/preview/animated-preview.gif";
 
-/// Sends a set and asks for its result.
-async fn record(world: &World, id: &str, set: &Set) -> RecordingId {
-    let id = world.create(id).await;
-    world.accept_set(&id, set, |_, _| true).await;
-    world.declare(&id, set).await;
-    world.complete(&id).await;
-    id
-}
-
 async fn events_of(world: &World, id: &RecordingId) -> Vec<events::Event> {
     events::list(&world.db, id, 0, 100).await.unwrap()
 }
@@ -36,7 +27,7 @@ async fn pictures_of_a_ready_recording_are_made_on_any_store() {
     let server = S3Server::start().await;
     for world in [World::new().await, World::with(|config| config.storage = server.config()).await] {
         let worker = world.work();
-        let id = record(&world, "r", set()).await;
+        let id = world.record("r", set()).await;
         world.until_ended(&id, Kind::Preview, "completed").await;
         assert_eq!(world.recording(&id).await.state, State::Ready);
 
@@ -60,7 +51,7 @@ async fn pictures_of_a_ready_recording_are_made_on_any_store() {
 async fn remux_makes_the_pictures_anew_and_older_jobs_end_obsolete() {
     let world = World::new().await;
     let worker = world.work();
-    let id = record(&world, "r", set()).await;
+    let id = world.record("r", set()).await;
     world.until_ended(&id, Kind::Preview, "completed").await;
     // Somebody has spoilt the poster meanwhile.
     std::fs::write(world.object(POSTER), "spoilt").unwrap();
@@ -93,7 +84,7 @@ async fn recording_of_sound_alone_has_no_pictures() {
     let config = synth::Config { width: 320, height: 180, ..synth::Config::default() };
     let mut sound = Set::of(&config, Duration::from_secs(4));
     sound.tracks.remove(&Track::Video);
-    let id = record(&world, "r", &sound).await;
+    let id = world.record("r", &sound).await;
     let ended = world.until_ended(&id, Kind::Preview, "completed").await;
     assert_eq!(ended.reason.as_deref(), Some("no pictures: the recording has sound only"));
     assert_eq!(pictures::list(&world.db, &id).await.unwrap(), []);
@@ -108,7 +99,7 @@ async fn cleanup_leaves_the_pictures_alone() {
     let world = World::with(|config| config.cleanup.grace = Duration::ZERO).await;
     let id = {
         let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
-        let id = record(&world, "r", set()).await;
+        let id = world.record("r", set()).await;
         world.until_ended(&id, Kind::Cleanup, "completed").await;
         worker.stop().await;
         id
@@ -139,7 +130,7 @@ fn children() -> Vec<Pid> {
 async fn asking(world: &World, faults: &Faults) -> (RecordingId, Worker) {
     let id = {
         let worker = world.work_on(&[Queue::Ingest, Queue::Control, Queue::Mux]);
-        let id = record(world, "r", set()).await;
+        let id = world.record("r", set()).await;
         world.until_state(&id, State::Ready).await;
         world.until_ended(&id, Kind::Mux, "completed").await;
         worker.stop().await;
@@ -190,7 +181,7 @@ async fn attempt_that_was_overtaken_leaves_the_newer_pictures_alone() {
 async fn result_that_kills_three_children_is_given_up() {
     let world = World::with(|config| config.preview.time_limit = Duration::from_millis(1)).await;
     let worker = world.work();
-    let id = record(&world, "r", set()).await;
+    let id = world.record("r", set()).await;
     let ended = world.until_ended(&id, Kind::Preview, "discarded").await;
     assert_eq!((ended.reason.as_deref(), ended.attempt), (Some("poison"), 3));
     let classes = "SELECT count(*) FROM queue.attempt WHERE kind = 'preview' AND error_class = 'child-timeout'";

@@ -274,7 +274,7 @@ async fn manifest_on_its_way_when_the_plan_is_frozen_is_not_the_last() {
     world.declare(&id, set()).await;
     world.complete(&id).await;
     let control = world.work_on(&[Queue::Control]);
-    wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+    world.until_planned(&id).await;
     faults.clear();
     let key = Keys::new(&world.recording(&id).await.owner, &id).manifest();
     wait::until("the manifest is complete", PATIENCE, || async {

@@ -120,11 +120,8 @@ async fn place_that_kills_its_decoder_is_damaged_from_the_second_attempt_on() {
     let (_folder, program) = killed_by_segment_2();
     child::introduce(program);
     let world = World::new().await;
-    let id = world.create("r").await;
     let worker = world.work();
-    world.accept_set(&id, set(), |_, _| true).await;
-    world.declare(&id, set()).await;
-    world.complete(&id).await;
+    let id = world.record("r", set()).await;
     let ready = world.until_state(&id, State::Ready).await;
     let causes: Vec<_> = ready.gaps.iter().map(|gap| (gap.track, gap.cause, gap.segments.clone())).collect();
     assert_eq!(causes, [(Track::Video, GapCause::Corrupt, vec![2])]);
@@ -145,10 +142,8 @@ async fn store_that_fails_during_the_check_is_a_transient_fault() {
     for id in ["counted", "met"] {
         let id = world.create(id).await;
         let others = world.work_on(&[Queue::Ingest, Queue::Control]);
-        world.accept_set(&id, set(), |_, _| true).await;
-        world.declare(&id, set()).await;
-        world.complete(&id).await;
-        wait::until("the plan is frozen", PATIENCE, || async { world.plan(&id, 1).await }).await;
+        world.send(&id, set()).await;
+        world.until_planned(&id).await;
         others.stop().await;
         let before = faults.calls(Call::Read);
         if reads > 0 {

@@ -133,6 +133,20 @@ impl World {
         }
     }
 
+    /// A recording whose recorder has sent a whole set, declared it, and asked for its result.
+    pub async fn record(&self, id: &str, set: &Set) -> RecordingId {
+        let id = self.create(id).await;
+        self.send(&id, set).await;
+        id
+    }
+
+    /// The same of one that was created before.
+    pub async fn send(&self, id: &RecordingId, set: &Set) {
+        self.accept_set(id, set, |_, _| true).await;
+        self.declare(id, set).await;
+        self.complete(id).await;
+    }
+
     pub async fn declare(&self, id: &RecordingId, set: &Set) {
         let last = |track: &Track| Last { last_index: u32::try_from(set.last_index(*track)).unwrap() };
         let tracks = set.tracks.keys().map(|track| (*track, last(track))).collect();
@@ -161,6 +175,11 @@ impl World {
     pub async fn plan(&self, id: &RecordingId, version: u32) -> Option<Plan> {
         let found = worker::db::plans::get(&self.db, id, version).await.unwrap();
         found.map(|found| found.unwrap().plan)
+    }
+
+    /// Waits until the first plan is frozen.
+    pub async fn until_planned(&self, id: &RecordingId) -> Plan {
+        wait::until(&format!("the plan of {id} is frozen"), PATIENCE, || async { self.plan(id, 1).await }).await
     }
 
     /// Jobs of a kind about a recording, live or ended.

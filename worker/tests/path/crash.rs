@@ -100,13 +100,13 @@ async fn stored(site: &Site) -> i64 {
 }
 
 /// An object that is a pipe: who reads it waits until somebody writes.
-struct Pipe {
+pub(crate) struct Pipe {
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
 impl Pipe {
-    fn instead_of(path: PathBuf) -> Pipe {
+    pub(crate) fn instead_of(path: PathBuf) -> Pipe {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let made = Command::new("mkfifo").arg(&path).status().unwrap();
@@ -116,7 +116,7 @@ impl Pipe {
 
     /// Waits until somebody reads it. Opening the other end is refused until then; what is opened is kept open, so that
     /// the reader does not find an end.
-    async fn until_read(&self) -> rustix::fd::OwnedFd {
+    pub(crate) async fn until_read(&self) -> rustix::fd::OwnedFd {
         wait::until("somebody reads the object", PATIENCE, async || {
             rustix::fs::open(&self.path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok()
         })
@@ -124,7 +124,7 @@ impl Pipe {
     }
 
     /// Puts the object back.
-    fn restore(self) {
+    pub(crate) fn restore(self) {
         let aside = self.path.with_extension("aside");
         std::fs::write(&aside, &self.bytes).unwrap();
         std::fs::rename(&aside, &self.path).unwrap();

@@ -1,10 +1,15 @@
-//! One set has one result: whoever muxes it, on how many cores, and however often it was killed on the way.
+//! One set has one result: whoever muxes it, on how many cores, and however often it was killed on the way; by hand and in
+//! a service.
 
+use crate::crash::Pipe;
 use crate::mux::{dash, mux, spool};
-use crate::support::{PATIENCE, Running};
+use crate::support::api::Recording;
+use crate::support::{Api, PATIENCE, Running, Set, Site, invariants, wait};
 use domain::id::Sha256;
+use domain::segment::Track;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -143,4 +148,89 @@ fn one_set_has_one_digest_whoever_makes_it_and_whatever_killed_it() {
     });
     assert!(torn, "no process was killed while it wrote");
     assert_same("torn", runs.start("torn", "again", "2", all));
+}
+
+/// Names of results that are being written, have some bytes, and have not appeared.
+fn half_written(site: &Site) -> Vec<String> {
+    let aside = fs::read_dir(site.objects().join(".aside")).unwrap().map(Result::unwrap);
+    let begun = aside.filter(|entry| entry.metadata().is_ok_and(|meta| meta.len() > 0));
+    let names = begun.map(|entry| entry.file_name().into_string().unwrap());
+    names.filter(|name| name.contains("result.mp4")).collect()
+}
+
+/// A picture of noise, so large that a part of it is on disk long before the end: some megabytes in six segments.
+fn noisy(folder: &Path) -> Set {
+    let words = "-v error -f lavfi -i testsrc2=size=640x360:rate=30:duration=12,noise=alls=60:allf=t -c:v libx264 \
+         -preset ultrafast -qp 20 -g 60 -pix_fmt yuv420p -f dash -seg_duration 2 -use_template 1 -use_timeline 0 \
+         -init_seg_name init.mp4 -media_seg_name segment_$Number%03d$.m4s manifest.mpd";
+    let folder = folder.join("noisy");
+    fs::create_dir(&folder).unwrap();
+    let output = Command::new("ffmpeg").args(words.split_whitespace()).current_dir(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let segments = (1..=6).map(|index| fs::read(folder.join(format!("segment_{index:03}.m4s"))).unwrap()).collect();
+    let init = fs::read(folder.join("init.mp4")).unwrap();
+    Set { tracks: BTreeMap::from([(Track::Video, (init, segments))]), duration_ms: 12_000 }
+}
+
+async fn finished(api: &Api, set: &Set) -> Recording {
+    let recording = api.create("owner-1").await;
+    api.put_set(&recording, set).await;
+    assert_eq!(api.end(&recording, set).await.status, 202);
+    assert_eq!(api.complete(&recording).await, "queued");
+    recording
+}
+
+/// Processes that are killed, one after the other.
+const KILLS: usize = 2;
+
+/// The mux waits in the middle of writing for a segment that does not come, at a place drawn at random; there its process
+/// is killed, and another one takes over. Nothing that was written before may show in what it makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn job_that_is_killed_in_the_middle_of_writing_makes_the_bytes_of_one_that_is_not() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut site = Site::new().await;
+    let quick =
+        [("QUEUE__LEASE", "2s"), ("QUEUE__HEARTBEAT", "500ms"), ("QUEUE__RESCUE", "500ms"), ("QUEUE__POLL", "200ms")];
+    quick.iter().for_each(|(key, value)| site.set(&format!("SPOOL__{key}"), value));
+    let (_serve, api) = site.serve().await;
+    let set = noisy(site.folder());
+    let last = set.last_index(Track::Video);
+    let result = |recording: &Recording| site.objects().join(format!("owner-1/{}/result.mp4", recording.id));
+
+    let mut work = site.work();
+    let undisturbed = finished(&api, &set).await;
+    api.until_state(&undisturbed, "ready").await;
+    let expected = sha256(&result(&undisturbed));
+
+    let queue = |verb: &str| assert!(site.spool(&["queue", verb, "mux"]).status().unwrap().success());
+    queue("pause");
+    let recording = finished(&api, &set).await;
+    let waits = "SELECT count(*) FROM queue.job WHERE kind = 'mux' AND state = 2";
+    wait::until("the mux waits", PATIENCE, async || (site.count(waits, []).await == 1).then_some(())).await;
+    for round in 0..KILLS {
+        let segment = random.random_range(last * 2 / 3..=last);
+        let name = format!("owner-1/{}/segments/video/segment_{segment:03}.m4s", recording.id);
+        let (pipe, before) = (Pipe::instead_of(site.objects().join(name)), half_written(&site));
+        if round == 0 {
+            queue("resume");
+        } else {
+            work = site.work();
+        }
+        let held = pipe.until_read().await;
+        let is_new = || half_written(&site).iter().any(|name| !before.contains(name));
+        wait::until("some of the result is written", PATIENCE, async || is_new().then_some(())).await;
+        work.kill();
+        assert!(!result(&recording).exists(), "it was in the middle");
+        pipe.restore();
+        drop(held);
+    }
+    let _work = site.work();
+    let ready = api.until_state(&recording, "ready").await;
+    let attempts = site.attempts("mux").await;
+    assert_eq!(attempts.iter().filter(|outcome| *outcome == "lost").count(), KILLS, "{attempts:?}, seed {seed}");
+    assert_eq!(sha256(&result(&recording)), expected, "seed {seed}");
+    assert_eq!(ready["result"]["sha256"], json!(expected));
+    invariants::hold(&site).await;
 }

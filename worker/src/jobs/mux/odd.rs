@@ -47,7 +47,7 @@ pub(super) async fn make(
     let before = recordings::get(&cx.db, &job.recording).await?.and_then(|recording| recording.result);
     let Made { key, gaps, sha256, checked } = made;
     let outcome = publish(cx, ctx, &frozen.plan, &gaps, served(&frozen.plan, key.clone(), sha256, &checked)).await?;
-    if outcome == Outcome::Completed {
+    if outcome == Outcome::Settled {
         let kept = [Some(key.as_str()), before.as_ref().map(|served| served.key.as_str())];
         let kept: Vec<&str> = kept.into_iter().flatten().collect();
         if let Err(error) = leftovers::sweep(&cx.store, &keys, job.version, &kept).await {

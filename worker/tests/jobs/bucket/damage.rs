@@ -89,7 +89,7 @@ async fn segment_written_again_after_the_plan_is_held_to_what_was_planned() {
         let worker = world.work_on(&[Queue::Ingest, Queue::Control]);
         let mut uploader = Uploader::new(&world, name, Form::Objects).await;
         uploader.upload_whole().await;
-        wait::until("the plan is frozen", PATIENCE, async || world.plan(&uploader.id, 1).await).await;
+        world.until_planned(&uploader.id).await;
         worker.stop().await;
         let (init, segments) = &set().tracks[&Track::Video];
         let mut bytes = segments[2].clone();

@@ -42,7 +42,7 @@ async fn planned<'a>(world: &'a World, id: &str, audio: &Path) -> Uploader<'a> {
     uploader.put_manifest().await;
     let worker = world.work_on(&[Queue::Ingest, Queue::Control]);
     world.complete(&uploader.id).await;
-    wait::until("the plan is frozen", PATIENCE, async || world.plan(&uploader.id, 1).await).await;
+    world.until_planned(&uploader.id).await;
     worker.stop().await;
     uploader
 }
@@ -112,7 +112,7 @@ async fn track_in_webm_is_finalized_through_libavformat_and_the_plain_one_as_eve
 /// The uploader has lost three seconds without a number for them, and of its last segment nothing can be read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jump_and_garbage_inside_webm_are_gaps_with_their_times() {
-    let world = world(&Place::Folder, |_| {}).await;
+    let world = world(&Place::Folder, |config| config.live.max_gap_ratio = 0.6).await;
     let worker = world.work();
     let made = tempfile::tempdir().unwrap();
     let audio = sound_in_webm(made.path(), "libopus");
