@@ -19,4 +19,6 @@ pub mod salvage;
 pub mod sampling;
 pub mod shape;
 pub mod silence;
+pub mod ts;
 pub mod walk;
+mod window;

@@ -1,7 +1,7 @@
 //! One element: its identifier, its length, and which of them may stand where.
 
 use super::MAGIC;
-use super::window::Window;
+use crate::window::Window;
 use std::io::{self, Read, Seek};
 
 /// Identifier and length take no more (RFC 8794, 5 and 6; RFC 9559, 4.1).

@@ -14,14 +14,13 @@
 mod element;
 mod mended;
 mod order;
-mod window;
 
 pub use mended::Mended;
 pub use order::{Order, order};
 
+use crate::window::Window;
 use element::{Element, Kind};
 use std::io::{self, Read, Seek};
-use window::Window;
 
 /// First bytes of every EBML document (RFC 8794, 11.2.1).
 pub const MAGIC: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];

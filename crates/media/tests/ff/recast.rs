@@ -5,7 +5,7 @@ use domain::mux::GapCause;
 use domain::segment::{Name, Track};
 use media::ff::Error;
 use media::ff::segmenter::Event;
-use media::ff::segmenter::recast::{Readable, Report, Rules, Source, recast};
+use media::ff::segmenter::recast::{Loss, Readable, Report, Rules, Source, TrackReport, recast};
 use media::folder::{self, Options, Status};
 use std::collections::BTreeMap;
 use std::fs;
@@ -265,6 +265,75 @@ fn sound_with_a_hole_tells_it_and_a_cut_file_its_end() {
     }
     let report = recast_into(&[whole(&whole_file)], Rules::default(), &odd.folder.path().join("all")).unwrap();
     assert!(report.tracks.iter().all(|track| track.losses.is_empty()), "{report:?}");
+}
+
+/// Track, segment, cause, and when, in milliseconds.
+fn losses(report: &Report) -> Vec<(Track, GapCause, u64, u64)> {
+    let of = |track: &TrackReport| {
+        let loss = |loss: &Loss| (track.track, loss.cause, loss.from_ms, loss.to_ms);
+        track.losses.iter().map(loss).collect::<Vec<_>>()
+    };
+    report.tracks.iter().flat_map(of).collect()
+}
+
+/// A screen on which nothing moves for three seconds, in clusters of a second.
+const STILL: &str = "-f lavfi -i testsrc2=size=320x180:rate=30:duration=8 \
+                     -f lavfi -i sine=frequency=440:sample_rate=48000:duration=8 \
+                     -vf select='lt(t\\,4)+gt(t\\,7)' -vsync vfr -cluster_time_limit 1000";
+
+#[test]
+fn lost_clusters_are_told_with_pictures_as_with_sound_and_a_still_screen_is_not() {
+    let (odd, file) = Odd::made(&format!("{STILL} {VP9} -g 30 -c:a libopus in.webm"));
+    let live = odd.also("-i in.webm -c copy -live 1 -cluster_time_limit 1000 live.webm");
+    let set = odd.folder.path().join("set");
+    let of = |bytes: &[u8]| {
+        let file = odd.folder.path().join("damaged.webm");
+        fs::write(&file, bytes).unwrap();
+        let _ = fs::remove_dir_all(&set);
+        losses(&recast_into(&[whole(&file)], Rules::default(), &set).unwrap())
+    };
+    for file in [&file, &live] {
+        let bytes = fs::read(file).unwrap();
+        assert_eq!(of(&bytes), [], "{file:?}");
+        let clusters: Vec<usize> =
+            (0..bytes.len() - 4).filter(|at| bytes[*at..*at + 4] == [0x1f, 0x43, 0xb6, 0x75]).collect();
+        let mut zeros = bytes.clone();
+        zeros[clusters[1]..clusters[3]].fill(0);
+        let told = of(&zeros);
+        let [(Track::Video, GapCause::Damaged, from, to), (Track::Audio, GapCause::Damaged, from_a, to_a)] = told[..]
+        else {
+            panic!("{file:?} {told:?}")
+        };
+        let long = if file == &live { 900..1_700 } else { 1_900..2_100 };
+        assert!(long.contains(&(to - from)) && long.contains(&(to_a - from_a)), "{file:?} {told:?}");
+        assert!(from.abs_diff(from_a) < 60 && to.abs_diff(to_a) < 60, "{told:?}");
+        // Cut in the middle of a block of a cluster.
+        let told = of(&bytes[..(clusters[2] + clusters[3]) / 2]);
+        assert!(told.len() == 2 && told.iter().all(|loss| loss.1 == GapCause::Truncated), "{file:?} {told:?}");
+    }
+}
+
+#[test]
+fn transport_stream_tells_packets_that_are_missing_in_it() {
+    let (odd, file) = Odd::made(&format!("{SOURCE} {H264} -c:a aac in.ts"));
+    let bytes = fs::read(&file).unwrap();
+    let packets = bytes.len() / 188;
+    let of = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        losses(&recast_into(&[whole(&file)], Rules::default(), &odd.folder.path().join("set")).unwrap())
+    };
+    assert_eq!(of(&bytes), []);
+    fs::remove_dir_all(odd.folder.path().join("set")).unwrap();
+    // One count in sixteen happens to go on.
+    let holed = [&bytes[..packets / 3 * 188], &bytes[(packets / 2 + 3) * 188..]].concat();
+    let told = of(&holed);
+    for track in [Track::Video, Track::Audio] {
+        let long: Vec<_> = told.iter().filter(|loss| loss.0 == track && loss.3 - loss.2 > 500).collect();
+        assert!(long.len() == 1 && long[0].1 == GapCause::Damaged, "{track} {told:?}");
+    }
+    fs::remove_dir_all(odd.folder.path().join("set")).unwrap();
+    let told = of(&bytes[..packets / 2 * 188 + 100]);
+    assert!(told.iter().all(|loss| loss.1 == GapCause::Truncated) && told.len() == 2, "{told:?}");
 }
 
 #[test]

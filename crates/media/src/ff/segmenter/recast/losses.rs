@@ -23,6 +23,9 @@ const CUT_MIN_NS: i64 = 500_000_000;
 /// apart are no still screen.
 const STILL_MAX_NS: i64 = 1_000_000_000;
 
+/// Packets by which a place in a transport stream may be off: a picture and what it is cut from.
+const LAG: u8 = 3;
+
 /// What was seen of a source.
 #[derive(Debug)]
 pub(super) struct Losses<'a> {
@@ -35,6 +38,9 @@ pub(super) struct Losses<'a> {
     told: Told,
     /// No picture stands for longer.
     still_max_ns: i64,
+    /// A packet may be told to lie up to so many packets before or behind its place: those of a transport stream are cut
+    /// anew by libavformat, and a place is that of the larger packet in which one began.
+    lag: u8,
     streams: BTreeMap<usize, Stream>,
 }
 
@@ -90,6 +96,8 @@ struct Stream {
     at: u64,
     /// Something is lost behind the newest packet.
     open: Option<Open>,
+    /// The newest stretch that nothing fills, and for how many packets it may still be explained.
+    hole: Option<((i64, i64), u8)>,
     losses: Vec<Loss>,
 }
 
@@ -98,21 +106,24 @@ struct Stream {
 struct Open {
     cause: GapCause,
     segment: Option<u32>,
+    /// For how many packets a stretch may still come that it explains.
+    lag: u8,
 }
 
 impl<'a> Losses<'a> {
     pub(super) fn of(input: &Input, zero_ns: i64, view: &'a View<'_>) -> Losses<'a> {
         let units = input.context.streams().map(|stream| stream.time_base()).collect();
-        let still_max_ns = if input.context.format().name() == "mpegts" { STILL_MAX_NS } else { i64::MAX };
+        let stream = input.context.format().name() == "mpegts";
+        let (still_max_ns, lag) = if stream { (STILL_MAX_NS, LAG) } else { (i64::MAX, 0) };
         let (pieces, marks, told) = (&view.pieces, &view.marks, Told::of(input, zero_ns));
-        Losses { units, zero_ns, pieces, marks, told, still_max_ns, streams: BTreeMap::new() }
+        Losses { units, zero_ns, pieces, marks, told, still_max_ns, lag, streams: BTreeMap::new() }
     }
 
     /// Takes a packet that is left out because the container calls it damaged.
     pub(super) fn damaged(&mut self, packet: &Packet) {
         let segment = position(packet).and_then(|at| Some(self.pieces.get(self.piece_of(at)?)?.0));
         let stream = self.streams.entry(packet.stream()).or_default();
-        stream.open.get_or_insert(Open { cause: GapCause::Damaged, segment });
+        stream.open.get_or_insert(Open { cause: GapCause::Damaged, segment, lag: self.lag });
     }
 
     /// Takes a packet that is kept, and says whether something is lost between it and the one before.
@@ -127,16 +138,13 @@ impl<'a> Losses<'a> {
         // Whoever judges the segments tells of those that are missing.
         let skips = before.is_some_and(|before| self.skips(before, at));
         let stream = self.streams.entry(packet.stream()).or_default();
-        if let Some(mark) = mark {
-            stream.open.get_or_insert(Open { cause: mark.cause, segment: mark.segment });
+        if let Some(Mark { cause, segment, .. }) = mark {
+            stream.open.get_or_insert(Open { cause, segment, lag: self.lag });
         }
         let hole = stream.hole_before(pts_ns, dts_ns);
-        let open = stream.open.take();
-        if let (Some(open), Some((from_ns, to_ns))) = (open, hole) {
-            stream.lose(open, from_ns, to_ns);
-        }
+        let told = stream.explain(hole, self.lag);
         let far = stream.start_ns.is_some() && dts_ns.saturating_sub(stream.dts_ns) > self.still_max_ns;
-        let lost = (open.is_some() || skips || far) && hole.is_some();
+        let lost = (told || skips || far) && hole.is_some();
         let delta_ns = if stream.start_ns.is_some() && !lost { dts_ns - stream.dts_ns } else { 0 };
         let own_ns = packet.duration().max(0).rescale(unit, NANOS);
         stream.step_ns = own_ns.max(delta_ns);
@@ -155,9 +163,9 @@ impl<'a> Losses<'a> {
             let mark = self.mark_between(self.streams[&n].at, u64::MAX);
             let Some(stream) = self.streams.get_mut(&n) else { continue };
             let told_ns = self.told.cut(n, stream.end_ns, last_ns);
-            let open = mark.map(|mark| Open { cause: mark.cause, segment: mark.segment });
-            let open = stream.open.take().or(open);
-            let open = open.or(told_ns.map(|_| Open { cause: GapCause::Truncated, segment }));
+            let open = mark.map(|Mark { cause, segment, .. }| Open { cause, segment, lag: 0 });
+            let open = open.or(stream.open.take());
+            let open = open.or(told_ns.map(|_| Open { cause: GapCause::Truncated, segment, lag: 0 }));
             if let Some(open) = open {
                 stream.lose(open, stream.end_ns, told_ns.unwrap_or(last_ns));
             }
@@ -198,6 +206,28 @@ impl Stream {
         let decoded_ns = self.dts_ns.saturating_add(self.step_ns);
         let hole = |from_ns: i64, to_ns: i64| (to_ns - from_ns > self.step_ns / 2).then_some((from_ns, to_ns));
         hole(self.end_ns.max(decoded_ns), pts_ns).or_else(|| hole(decoded_ns, dts_ns))
+    }
+
+    /// Tells a stretch that nothing fills when there is a sign that something is lost, and says whether it did.
+    fn explain(&mut self, hole: Option<(i64, i64)>, lag: u8) -> bool {
+        let later = |left: u8| left.checked_sub(1);
+        let known = self.start_ns.is_some();
+        self.hole = match hole {
+            Some(hole) => Some((hole, if known { lag } else { 0 })),
+            None => self.hole.and_then(|(hole, left)| Some((hole, later(left)?))),
+        };
+        match (self.open, self.hole) {
+            (Some(open), Some((hole, _))) => {
+                self.lose(open, hole.0, hole.1);
+                (self.open, self.hole) = (None, None);
+                true
+            }
+            (Some(open), None) => {
+                self.open = later(open.lag).map(|lag| Open { lag, ..open });
+                false
+            }
+            (None, _) => false,
+        }
     }
 
     fn lose(&mut self, open: Open, from_ns: i64, to_ns: i64) {

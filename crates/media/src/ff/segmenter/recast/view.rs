@@ -9,6 +9,7 @@ use super::super::super::error::During as _;
 use super::super::super::input::Input;
 use super::{Readable, Source};
 use crate::ebml::{self, DamageKind, Mended, Order, Survey};
+use crate::ts;
 use domain::mux::GapCause;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
@@ -39,12 +40,10 @@ impl<'a> View<'a> {
         let (size_bytes, head) = size_and_head(&mut reader).during("read", &source.name)?;
         let pieces = source.pieces.clone();
         if !head.starts_with(&ebml::MAGIC) {
-            let marks = packets_cut(size_bytes, &head).then(|| Mark {
-                at: size_bytes,
-                cause: GapCause::Truncated,
-                segment: pieces.last().map(|(index, _)| *index),
-            });
-            let marks = marks.into_iter().collect();
+            let marks = match ts::is_one(&head) {
+                true => marks_in_packets(&ts::walk(reader, size_bytes).during("walk over", &source.name)?, &pieces),
+                false => Vec::new(),
+            };
             return Ok(View { source, found: None, pieces, marks, copies: Vec::new() });
         }
         let starts: Vec<u64> = pieces.iter().map(|(_, at)| *at).collect();
@@ -70,26 +69,23 @@ impl<'a> View<'a> {
 /// Length of a source and its first bytes.
 fn size_and_head(reader: &mut Box<dyn Readable>) -> io::Result<(u64, Vec<u8>)> {
     let mut head = Vec::new();
-    reader.by_ref().take(2 * PACKET_BYTES + 1).read_to_end(&mut head)?;
+    reader.by_ref().take(ts::HEAD_BYTES).read_to_end(&mut head)?;
     let size_bytes = reader.seek(SeekFrom::End(0))?;
     Ok((size_bytes, head))
 }
 
-/// Length of a packet of a transport stream (ISO/IEC 13818-1, 2.4.3.2).
-const PACKET_BYTES: u64 = 188;
+fn segment_at(pieces: &[(u32, u64)], at: u64) -> Option<u32> {
+    let behind = pieces.partition_point(|(_, first)| *first <= at);
+    pieces.get(behind.checked_sub(1)?).map(|(index, _)| *index)
+}
 
-/// Whether it is a transport stream that ends inside a packet.
-fn packets_cut(size_bytes: u64, head: &[u8]) -> bool {
-    let synced = head.len() as u64 == 2 * PACKET_BYTES + 1
-        && head.iter().step_by(PACKET_BYTES as usize).all(|byte| *byte == 0x47);
-    synced && !size_bytes.is_multiple_of(PACKET_BYTES)
+fn marks_in_packets(found: &ts::Survey, pieces: &[(u32, u64)]) -> Vec<Mark> {
+    let mark = |at: u64, cause| Mark { at, cause, segment: segment_at(pieces, at.saturating_sub(1)) };
+    let breaks = found.breaks.iter().map(|&at| mark(at, GapCause::Damaged));
+    breaks.chain(found.cut_at.map(|at| mark(at, GapCause::Truncated))).collect()
 }
 
 fn marks(survey: &Survey, order: &Order, pieces: &[(u32, u64)]) -> Vec<Mark> {
-    let segment_at = |at: u64| {
-        let behind = pieces.partition_point(|(_, first)| *first <= at);
-        pieces.get(behind.checked_sub(1)?).map(|(index, _)| *index)
-    };
     let mut marks = Vec::new();
     for damage in &survey.damages {
         let (cause, before) = match damage.kind {
@@ -99,7 +95,7 @@ fn marks(survey: &Survey, order: &Order, pieces: &[(u32, u64)]) -> Vec<Mark> {
         };
         let from = damage.from.saturating_sub(before);
         let places = std::iter::once(from).chain(order.cuts_in(damage.from, damage.to));
-        let mark = |at: u64| Some(Mark { at: order.place_of(at)? + before, cause, segment: segment_at(at) });
+        let mark = |at: u64| Some(Mark { at: order.place_of(at)? + before, cause, segment: segment_at(pieces, at) });
         marks.extend(places.filter_map(mark));
     }
     marks.sort_by_key(|mark| mark.at);

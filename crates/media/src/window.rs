@@ -1,12 +1,14 @@
 //! A few bytes anywhere in a stream, read through one window that moves on.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// A block of low picture quality fits; a larger one is jumped over.
+/// A block of a picture of low quality fits; a larger one is jumped over.
 const WINDOW_BYTES: usize = 64 << 10;
 
 /// A window of a stream.
-pub(super) struct Window<R> {
+pub(crate) struct Window<R> {
     reader: R,
     size_bytes: u64,
     at: u64,
@@ -14,16 +16,16 @@ pub(super) struct Window<R> {
 }
 
 impl<R: Read + Seek> Window<R> {
-    pub(super) fn of(reader: R, size_bytes: u64) -> Window<R> {
+    pub(crate) fn of(reader: R, size_bytes: u64) -> Window<R> {
         Window { reader, size_bytes, at: 0, bytes: Vec::new() }
     }
 
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
     /// At most `len` bytes from `at` on; fewer at the end of the stream only.
-    pub(super) fn peek(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
+    pub(crate) fn peek(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         let there = usize::try_from(self.size_bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(len);
         let inside = at >= self.at && at - self.at + there as u64 <= self.bytes.len() as u64;
         if !inside {
@@ -34,13 +36,13 @@ impl<R: Read + Seek> Window<R> {
     }
 
     /// What there is in the window from `at` on: at least a byte, unless the stream ends there.
-    pub(super) fn rest(&mut self, at: u64) -> io::Result<&[u8]> {
+    pub(crate) fn rest(&mut self, at: u64) -> io::Result<&[u8]> {
         self.peek(at, 1)?;
         Ok(self.bytes.get((at - self.at) as usize..).unwrap_or_default())
     }
 
     /// An unsigned integer of at most eight bytes, the first one the highest (RFC 8794, 7.2).
-    pub(super) fn unsigned(&mut self, at: u64, len: usize) -> io::Result<Option<u64>> {
+    pub(crate) fn unsigned(&mut self, at: u64, len: usize) -> io::Result<Option<u64>> {
         let bytes = self.peek(at, len)?;
         let whole = bytes.len() == len && len <= 8;
         Ok(whole.then(|| bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))))
