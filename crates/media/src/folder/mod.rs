@@ -86,8 +86,9 @@ pub async fn make(
     progress: impl FnMut(Progress) + Send,
 ) -> Result<Made, Report> {
     let layout = lay_out(folder, options).await;
-    let (layout, mut report) = layout.map_err(Report::failed)?;
-    match write(&layout, folder, out, options, progress).await {
+    let (layout, stamps, mut report) = layout.map_err(Report::failed)?;
+    let segments = FolderSegments::new(folder).stamped(stamps);
+    match write(&layout, segments, out, options, progress).await {
         Ok((file, written)) => {
             report.written(out, &written);
             let max_gap_ratio = options.max_gap_ratio.unwrap_or(1.0);
@@ -147,7 +148,8 @@ async fn lay_out(folder: &Path, options: &Options) -> Result<(Layout, Stamps, Re
         let stamps = std::mem::take(&mut found.stamps);
         verdict::judge(&scanned, found, &judged).map(|verdict| (stamps, verdict))
     });
-    let (stamps, Verdict { tracks, gaps, repairs }) = verdict.await.map_err(|error| Failure::new("internal", &error))??;
+    let (stamps, Verdict { tracks, gaps, repairs }) =
+        verdict.await.map_err(|error| Failure::new("internal", &error))??;
     let layout = Layout::new(tracks).map_err(|error| Failure::of(&error))?;
     let report = Report::planned(&layout, gaps, repairs);
     Ok((layout, stamps, report))
@@ -156,12 +158,11 @@ async fn lay_out(folder: &Path, options: &Options) -> Result<(Layout, Stamps, Re
 /// Writes the result aside and reads it back.
 async fn write(
     layout: &Layout,
-    folder: &Path,
+    segments: FolderSegments,
     out: &Path,
     options: &Options,
     progress: impl FnMut(Progress) + Send,
 ) -> Result<(AsideFile, MuxReport), Failure> {
-    let segments = FolderSegments::new(folder);
     let mut file = AsideFile::create(out).await.map_err(|error| Failure::io("create result", &error))?;
     let how = mux::Options { hashing: options.hashing, read_ahead_bytes: READ_AHEAD_BYTES, ..mux::Options::default() };
     let written = mux::write(layout, &segments, &mut file, &how, progress).await;

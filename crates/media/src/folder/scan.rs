@@ -4,6 +4,7 @@
 
 use super::Failure;
 use crate::defect::Defect;
+use crate::files::{Stamp, Stamps};
 use crate::index::IndexReader;
 use crate::init::{INIT_BYTES_MAX, Init};
 use crate::salvage::Salvager;
@@ -33,6 +34,8 @@ pub(super) struct Found {
     /// Tracks that have at least an initialization section or a segment.
     pub(super) tracks: BTreeMap<Track, FoundTrack>,
     pub(super) manifest: Option<Manifest>,
+    /// Of the files before they were looked into.
+    pub(super) stamps: Stamps,
 }
 
 #[derive(Debug)]
@@ -52,9 +55,9 @@ pub(super) struct FoundSegment {
 
 pub(super) fn scan(folder: &Path, manifest: Option<&Path>) -> Result<Found, Failure> {
     fs::read_dir(folder).map_err(|error| Failure::io(&format!("read {}", folder.display()), &error))?;
-    let mut tracks = BTreeMap::new();
+    let (mut tracks, mut stamps) = (BTreeMap::new(), Stamps::default());
     for track in Track::ALL {
-        if let Some(found) = scan_track(&folder.join(track.as_str()), track)? {
+        if let Some(found) = scan_track(&folder.join(track.as_str()), track, &mut stamps)? {
             tracks.insert(track, found);
         }
     }
@@ -63,7 +66,7 @@ pub(super) fn scan(folder: &Path, manifest: Option<&Path>) -> Result<Found, Fail
         // An old or half-written manifest that nobody asked for says nothing: the segments decide.
         None => read_manifest(&folder.join("manifest.json")).ok(),
     };
-    Ok(Found { tracks, manifest })
+    Ok(Found { tracks, manifest, stamps })
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
@@ -73,7 +76,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
     Manifest::parse(&bytes).map_err(|error| Failure::new("manifest-malformed", &error))
 }
 
-fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure> {
+fn scan_track(folder: &Path, track: Track, stamps: &mut Stamps) -> Result<Option<FoundTrack>, Failure> {
     let io = |error| Failure::io(&format!("read {}", folder.display()), &error);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -87,10 +90,10 @@ fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure
         // Follows links, so that a folder of links to segments is a folder of segments.
         let metadata = fs::metadata(entry.path()).map_err(io)?;
         if metadata.is_file() {
-            sizes.insert(name.index(), metadata.len());
+            sizes.insert(name.index(), (metadata.len(), Stamp::settled(&metadata)));
         }
     }
-    let Some(init_bytes) = sizes.remove(&0) else {
+    let Some((init_bytes, _)) = sizes.remove(&0) else {
         if sizes.is_empty() {
             return Ok(None);
         }
@@ -100,7 +103,8 @@ fn scan_track(folder: &Path, track: Track) -> Result<Option<FoundTrack>, Failure
     let init = read_init(folder, track)?;
     // Made into a map at the end: one that grows in order is half empty.
     let (mut segments, mut heads) = (Vec::with_capacity(sizes.len()), Heads::default());
-    for (index, size_bytes) in sizes {
+    for (index, (size_bytes, stamp)) in sizes {
+        stamp.into_iter().for_each(|stamp| stamps.note(track, index, stamp));
         let path = folder.join(Name::Media(index).to_string());
         let found = read_segment(&path, &init, size_bytes, &mut heads);
         segments.push((index, found.map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?));

@@ -27,7 +27,7 @@ pub(super) struct Verdict {
 
 /// Judges what was found in `folder`. Only segments that may be copies of one another are read.
 pub(super) fn judge(folder: &Path, found: Found, options: &Options) -> Result<Verdict, Failure> {
-    let Found { mut tracks, manifest } = found;
+    let Found { mut tracks, manifest, .. } = found;
     refuse_what_cannot_be_read(&tracks)?;
     let declared = manifest.and_then(|manifest| declaration(&manifest, &tracks));
     let plan = match completeness::check(&seen(folder, &tracks, declared, options)?) {

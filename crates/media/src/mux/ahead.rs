@@ -6,7 +6,8 @@
 #![forbid(unsafe_code)]
 
 use super::{Change, Fetched, Guard, Options, SegmentReader, SegmentRef};
-use crate::layout::{Chunk, Layout, Source};
+use crate::index::IndexReader;
+use crate::layout::{Chunk, Layout, SegmentInput, Source};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -50,7 +51,8 @@ pub(super) struct ReadAhead<'a, R: SegmentReader> {
     /// How many segments of each track have been asked for; they are asked for in order.
     requested: Vec<usize>,
     reading: FuturesUnordered<BoxFuture<'a, Arrival<R::Error>>>,
-    held: HashMap<Place, Bytes>,
+    /// Bytes of segments, and where in the object they begin.
+    held: HashMap<Place, (u64, Bytes)>,
     /// The segment of each track that the writer was last given.
     current: Vec<Option<usize>>,
     /// Bytes under way and held.
@@ -111,7 +113,8 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
     fn request(&mut self, n: usize, segment: usize) {
         let (input, place) = (self.layout.segment_of(n, segment), (n, segment));
         let track = self.layout.init(n).track;
-        let wanted = SegmentRef { track, index: input.index, size_bytes: input.size_bytes, sha256: input.sha256 };
+        let SegmentInput { index, size_bytes, sha256, .. } = *input;
+        let wanted = SegmentRef { track, index, size_bytes, sha256, payload_at: payload_at(input) };
         self.requested[n] = segment + 1;
         self.outstanding_bytes += wanted.size_bytes;
         let reader = self.reader;
@@ -129,8 +132,8 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
         let checked = self.guard.check(init, input, &segment, &fetched);
         checked.map_err(|change| Error::Changed { segment, change })?;
         self.segments += 1;
-        self.read_bytes += segment.size_bytes;
-        self.held.insert(place, fetched.bytes);
+        self.read_bytes += fetched.bytes.len() as u64;
+        self.held.insert(place, (fetched.from, fetched.bytes));
         self.fill();
         Ok(())
     }
@@ -143,8 +146,9 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
         };
         if self.current[track] != Some(n) {
             if let Some(done) = self.current[track].replace(n) {
-                let done = self.held.remove(&(track, done));
-                self.outstanding_bytes -= done.map_or(0, |done| done.len() as u64);
+                if self.held.remove(&(track, done)).is_some() {
+                    self.outstanding_bytes -= self.layout.segment_of(track, done).size_bytes;
+                }
             }
             if self.requested[track] <= n {
                 self.request(track, n);
@@ -152,12 +156,19 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
             self.fill();
         }
         loop {
-            if let Some(bytes) = self.held.get(&(track, n)) {
+            if let Some((from, bytes)) = self.held.get(&(track, n)) {
                 // The layout has checked that every chunk lies inside its segment, and the guard its length.
-                let start = offset as usize;
+                let start = (offset - from) as usize;
                 return Ok(bytes.slice(start..start + chunk.len as usize));
             }
             self.arrive().await?;
         }
     }
+}
+
+/// The first byte of a segment that belongs to a sample.
+fn payload_at(input: &SegmentInput) -> u64 {
+    let index = IndexReader::open(&input.packed).ok();
+    let ranges = index.iter().flat_map(IndexReader::fragments).flat_map(|fragment| fragment.ranges());
+    ranges.map(|range| range.offset).min().unwrap_or(0)
 }

@@ -18,8 +18,10 @@ use thiserror::Error;
 /// A segment as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// All bytes of the object. Of one that has grown at least one byte more than it had.
+    /// All bytes of the object, from `from` on. Of one that has grown at least one byte more than it had.
     pub bytes: Bytes,
+    /// Where they begin. Only the tag vouches for what is left out.
+    pub from: u64,
     /// What the store says of it.
     pub tag: Tag,
 }
@@ -27,7 +29,7 @@ pub struct Fetched {
 impl Fetched {
     /// Bytes of which the store says nothing.
     pub fn untagged(bytes: Bytes) -> Fetched {
-        Fetched { bytes, tag: Tag::Unknown }
+        Fetched { bytes, from: 0, tag: Tag::Unknown }
     }
 }
 
@@ -91,12 +93,13 @@ impl Guard {
         segment: &SegmentRef,
         fetched: &Fetched,
     ) -> Result<(), Change> {
-        let (expected, found) = (segment.size_bytes, fetched.bytes.len() as u64);
+        let (expected, found) = (segment.size_bytes, fetched.from + fetched.bytes.len() as u64);
         if expected != found {
             return Err(Change::Size { expected, found });
         }
         match (fetched.tag, segment.sha256, self) {
             (Tag::Same, _, _) => Ok(()),
+            (Tag::Other | Tag::Anew | Tag::Unknown, _, _) if fetched.from > 0 => Err(Change::Samples),
             (Tag::Other | Tag::Anew, Some(expected), _) | (Tag::Unknown, Some(expected), Guard::Digest) => {
                 match Sha256::of(&fetched.bytes) {
                     found if found == expected => Ok(()),

@@ -40,6 +40,8 @@ pub struct SegmentRef {
     pub size_bytes: u64,
     /// Digest of the object when the plan was made, if it is known.
     pub sha256: Option<Sha256>,
+    /// Nothing before this byte of it comes into the result: heads, of which everything is known.
+    pub payload_at: u64,
 }
 
 /// Gives whole segments. Several reads are under way at once.
@@ -47,7 +49,8 @@ pub trait SegmentReader: Sync {
     /// What can go wrong.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// All bytes of one segment, and whether the store says that they are those of the plan.
+    /// All bytes of one segment, and whether the store says that they are those of the plan. If it does, those before
+    /// [`SegmentRef::payload_at`] may be left out: of a recording at a low rate they are a fiftieth.
     fn read(&self, segment: SegmentRef) -> impl Future<Output = Result<Fetched, Self::Error>> + Send;
 }
 

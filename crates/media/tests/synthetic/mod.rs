@@ -190,7 +190,7 @@ impl SegmentReader for Store {
             tokio::task::yield_now().await;
         }
         self.under_way_bytes.fetch_sub(segment.size_bytes, Ordering::SeqCst);
-        Ok(Fetched { bytes: object, tag: self.tag.unwrap_or(Tag::Unknown) })
+        Ok(Fetched { bytes: object, from: 0, tag: self.tag.unwrap_or(Tag::Unknown) })
     }
 }
 
