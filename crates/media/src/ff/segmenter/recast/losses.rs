@@ -197,15 +197,16 @@ impl<'a> Losses<'a> {
 }
 
 impl Stream {
-    /// The stretch before a packet that nothing fills. Where pictures are reordered what is presented may have no hole
-    /// although what is decoded has one.
+    /// The stretch before a packet that nothing fills. Decoding tells whether there is one, since where pictures are
+    /// reordered presentation jumps to and fro; presentation tells where it is, as far as it can.
     fn hole_before(&self, pts_ns: i64, dts_ns: i64) -> Option<(i64, i64)> {
         if self.start_ns.is_none() {
             return Some((0, pts_ns.max(0)));
         }
         let decoded_ns = self.dts_ns.saturating_add(self.step_ns);
-        let hole = |from_ns: i64, to_ns: i64| (to_ns - from_ns > self.step_ns / 2).then_some((from_ns, to_ns));
-        hole(self.end_ns.max(decoded_ns), pts_ns).or_else(|| hole(decoded_ns, dts_ns))
+        let from_ns = self.end_ns.max(decoded_ns);
+        let shown = if from_ns < pts_ns { (from_ns, pts_ns) } else { (decoded_ns, dts_ns) };
+        (dts_ns.saturating_sub(decoded_ns) > self.step_ns / 2).then_some(shown)
     }
 
     /// Tells a stretch that nothing fills when there is a sign that something is lost, and says whether it did.
@@ -247,4 +248,46 @@ fn position(packet: &Packet) -> Option<u64> {
 /// Rounded to the nearest.
 fn millis(nanos: i64) -> u64 {
     u64::try_from(nanos.rescale(NANOS, MILLIS)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stream tells of packets of 100 ms (presented, decoded), before one of which something may be lost.
+    fn told(packets: &[(i64, i64, bool)], lag: u8) -> Vec<(u64, u64)> {
+        let mut stream = Stream::default();
+        for &(pts, dts, lost) in packets {
+            let (pts_ns, dts_ns) = (pts * 1_000_000, dts * 1_000_000);
+            if lost {
+                stream.open = Some(Open { cause: GapCause::Damaged, segment: None, lag });
+            }
+            let hole = stream.hole_before(pts_ns, dts_ns);
+            stream.explain(hole, lag);
+            stream.start_ns.get_or_insert(pts_ns);
+            stream.end_ns = stream.end_ns.max(pts_ns + 100_000_000);
+            (stream.dts_ns, stream.step_ns) = (dts_ns, 100_000_000);
+        }
+        stream.losses.iter().map(|loss| (loss.from_ms, loss.to_ms)).collect()
+    }
+
+    #[test]
+    fn stretch_is_a_loss_when_there_is_a_sign_of_one_and_order_of_pictures_is_none() {
+        let plain = |lost| [(0, 0, false), (100, 100, false), (900, 900, lost), (1000, 1000, false)];
+        assert_eq!(told(&plain(true), 0), [(200, 900)]);
+        assert_eq!(told(&plain(false), 0), []);
+        // A sign where nothing is lost.
+        assert_eq!(told(&[(0, 0, false), (100, 100, true), (200, 200, false), (900, 900, false)], 0), []);
+        let reordered =
+            |lost| [(100, 0, false), (400, 100, false), (200, 200, lost), (300, 300, false), (700, 400, lost)];
+        assert_eq!(told(&reordered(true), 3), []);
+        let holed = [(100, 0, false), (400, 100, false), (200, 200, false), (1100, 1000, true), (1400, 1100, false)];
+        assert_eq!(told(&holed, 0), [(500, 1100)]);
+        // The sign comes a little before or behind the stretch.
+        for at in 2..6 {
+            let times = [0, 100, 200, 900, 1000, 1100];
+            let packets: Vec<_> = (0..).zip(times).map(|(n, time)| (time, time, n == at)).collect();
+            assert_eq!(told(&packets, 3), [(300, 900)], "{at}");
+        }
+    }
 }
