@@ -8,7 +8,7 @@ mod joined;
 mod scratch;
 
 pub use joined::{Joined, Part};
-pub use scratch::Scratch;
+pub use scratch::{SCRATCH_PREFIX, Scratch};
 
 use crate::child::{Odd, RecastTrack};
 use domain::mux::{Gap, GapCause, Repair, RepairKind, STRETCH_MS};

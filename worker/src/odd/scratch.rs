@@ -8,6 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// Names of scratches begin with this.
+pub const SCRATCH_PREFIX: &str = ".spool-scratch-";
+
 /// Segments in the layout of a recording. A process that is killed leaves its scratch behind.
 #[derive(Debug)]
 pub struct Scratch {
@@ -21,7 +24,7 @@ impl Scratch {
     /// # Errors
     /// The folder cannot be made.
     pub fn new_in(folder: &Path) -> io::Result<Scratch> {
-        let folder = tempfile::Builder::new().prefix(".spool-scratch-").tempdir_in(folder)?;
+        let folder = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(folder)?;
         Ok(Scratch { folder, kept: BTreeSet::new() })
     }
 

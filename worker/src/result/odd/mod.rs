@@ -16,7 +16,7 @@ use super::source::{Source, Tags};
 use crate::child::{self, Allowed, RecastError, RecastTrack};
 use crate::context::Context;
 use crate::db::{self, segments};
-use crate::odd::{self, Head, Scratch, head_of_init};
+use crate::odd::{self, Head, head_of_init};
 use domain::completeness::Broken;
 use domain::id::RecordingId;
 use domain::key::Keys;
@@ -213,26 +213,26 @@ pub async fn lay_out(
     }
     let taken: Vec<&PlanTrack> = frozen.tracks.iter().filter(|planned| !plain.contains_key(&planned.track)).collect();
     let taken_tracks = taken.iter().map(|planned| planned.track).collect();
-    let (scratch, tracks) = take_apart(cx, frozen, &taken, &etags, progress).await?;
+    let (room, tracks) = take_apart(cx, frozen, &taken, &etags, progress).await?;
     let known = judge::known(cx, frozen).await.map_err(Error::Database)?.ok_or(Error::Gone)?;
     let (config, plan) = (cx.config.clone(), frozen.clone());
     // Reads every byte of the scratch once, to index it: seconds for an hour of recording.
     let judged = tokio::task::spawn_blocking(move || {
         let lane = |planned: &PlanTrack| match plain.remove(&planned.track) {
             Some((init, indexes)) => Ok(Lane::stored(planned, init, indexes)),
-            None => Lane::taken(planned, &scratch),
+            None => Lane::taken(planned, room.scratch()),
         };
         let lanes = plan.tracks.iter().map(lane).collect::<Result<Vec<_>, Error>>()?;
         let (plan, inputs) = judge::judge(&config, &plan, &known, lanes)?;
         let layout = Layout::new(inputs).map_err(Error::Layout)?;
-        Ok::<_, Error>((layout, plan, scratch))
+        Ok::<_, Error>((layout, plan, room))
     });
-    let (layout, mut plan, scratch) = judged.await.expect("reading segments does not panic")?;
+    let (layout, mut plan, room) = judged.await.expect("reading segments does not panic")?;
     plan.repairs.extend(odd::repairs(&tracks));
     let lost = odd::explain(&mut plan.gaps, odd::gaps(&tracks, &layout));
-    let folder = FolderSegments::new(scratch.path());
+    let folder = FolderSegments::new(room.scratch().path());
     let stored = Source::new(&cx.store, keys, "").tagged(etags);
-    Ok(OddLaid { layout, segments: Segments { taken: taken_tracks, folder, stored, _scratch: scratch }, plan, lost })
+    Ok(OddLaid { layout, segments: Segments { taken: taken_tracks, folder, stored, _room: room }, plan, lost })
 }
 
 /// Has a child take tracks apart into a scratch that is not larger than the setting says.
@@ -242,7 +242,7 @@ async fn take_apart(
     taken: &[&PlanTrack],
     etags: &Tags,
     progress: impl Fn(f64) + Sync,
-) -> Result<(Scratch, Vec<RecastTrack>), Error> {
+) -> Result<(Room, Vec<RecastTrack>), Error> {
     let keys = Keys::new(&frozen.owner, &frozen.recording);
     let objects: Vec<_> = taken.iter().map(|planned| object::joined(&cx.store, &keys, planned, etags)).collect();
     let all_bytes = objects.iter().map(|(odd, _)| odd.size_bytes).fold(0, u64::saturating_add);
@@ -260,5 +260,5 @@ async fn take_apart(
     if let Some(need_bytes) = room.overflow() {
         return Err(too_large(need_bytes));
     }
-    Ok((room.into_scratch(), made.map_err(Error::Recast)?))
+    Ok((room, made.map_err(Error::Recast)?))
 }

@@ -1,6 +1,6 @@
 //! Segments of a result of which some tracks were taken apart: those from the scratch, the others from the store.
 
-use crate::odd::Scratch;
+use super::room::Room;
 use crate::result::Source;
 use crate::storage;
 use domain::retry::{Classify, Fault};
@@ -18,7 +18,7 @@ pub struct Segments {
     pub(super) taken: BTreeSet<Track>,
     pub(super) folder: FolderSegments,
     pub(super) stored: Source,
-    pub(super) _scratch: Scratch,
+    pub(super) _room: Room,
 }
 
 /// A segment cannot be read.
