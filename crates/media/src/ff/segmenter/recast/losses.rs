@@ -23,6 +23,9 @@ const CUT_MIN_NS: i64 = 500_000_000;
 /// apart are no still screen.
 const STILL_MAX_NS: i64 = 1_000_000_000;
 
+/// The deepest reordering of H.264 and HEVC, in pictures.
+const AHEAD_STEPS_MAX: i64 = 16;
+
 /// Packets by which a place in a transport stream may be off: a picture and what it is cut from.
 const LAG: u8 = 3;
 
@@ -90,6 +93,9 @@ struct Stream {
     /// End of the packet that is presented last.
     end_ns: i64,
     dts_ns: i64,
+    /// Pictures come in another order than they are shown in, and the furthest that one was shown ahead of its turn.
+    reordered: bool,
+    ahead_ns: i64,
     /// How long the newest packet lasts: its own word, or the distance from the one before it.
     step_ns: i64,
     /// Byte of the newest packet, where the container tells it.
@@ -145,12 +151,8 @@ impl<'a> Losses<'a> {
         let told = stream.explain(hole, self.lag);
         let far = stream.start_ns.is_some() && dts_ns.saturating_sub(stream.dts_ns) > self.still_max_ns;
         let lost = (told || skips || far) && hole.is_some();
-        let delta_ns = if stream.start_ns.is_some() && !lost { dts_ns - stream.dts_ns } else { 0 };
-        let own_ns = packet.duration().max(0).rescale(unit, NANOS);
-        stream.step_ns = own_ns.max(delta_ns);
-        stream.start_ns.get_or_insert(pts_ns.max(0));
-        stream.end_ns = stream.end_ns.max(pts_ns.saturating_add(own_ns));
-        (stream.dts_ns, stream.at) = (dts_ns, at);
+        stream.take(pts_ns, dts_ns, packet.duration().max(0).rescale(unit, NANOS), lost);
+        stream.at = at;
         lost
     }
 
@@ -197,8 +199,9 @@ impl<'a> Losses<'a> {
 }
 
 impl Stream {
-    /// The stretch before a packet that nothing fills. Decoding tells whether there is one, since where pictures are
-    /// reordered presentation jumps to and fro; presentation tells where it is, as far as it can.
+    /// The stretch before a packet that nothing fills, in the times of decoding, or in those of presentation when it is
+    /// longer than what reordered pictures leave open for a moment: some containers tell the latter only, and the former
+    /// are guessed from it a few packets too late.
     fn hole_before(&self, pts_ns: i64, dts_ns: i64) -> Option<(i64, i64)> {
         if self.start_ns.is_none() {
             return Some((0, pts_ns.max(0)));
@@ -206,7 +209,23 @@ impl Stream {
         let decoded_ns = self.dts_ns.saturating_add(self.step_ns);
         let from_ns = self.end_ns.max(decoded_ns);
         let shown = if from_ns < pts_ns { (from_ns, pts_ns) } else { (decoded_ns, dts_ns) };
-        (dts_ns.saturating_sub(decoded_ns) > self.step_ns / 2).then_some(shown)
+        let usual_ns = self.ahead_ns.min(AHEAD_STEPS_MAX * self.step_ns);
+        let decoded = dts_ns.saturating_sub(decoded_ns) > self.step_ns / 2;
+        let presented = pts_ns.saturating_sub(from_ns) > usual_ns + self.step_ns / 2 && self.reordered;
+        (decoded || presented).then_some(shown)
+    }
+
+    /// Takes a packet, as that behind which the next one comes.
+    fn take(&mut self, pts_ns: i64, dts_ns: i64, own_ns: i64, lost: bool) {
+        if self.start_ns.is_some() && !lost {
+            self.ahead_ns = self.ahead_ns.max(pts_ns - self.end_ns);
+            self.reordered |= pts_ns < self.end_ns - self.step_ns;
+        }
+        let delta_ns = if self.start_ns.is_some() && !lost { dts_ns - self.dts_ns } else { 0 };
+        self.step_ns = own_ns.max(delta_ns);
+        self.start_ns.get_or_insert(pts_ns.max(0));
+        self.end_ns = self.end_ns.max(pts_ns.saturating_add(own_ns));
+        self.dts_ns = dts_ns;
     }
 
     /// Tells a stretch that nothing fills when there is a sign that something is lost, and says whether it did.
@@ -263,10 +282,8 @@ mod tests {
                 stream.open = Some(Open { cause: GapCause::Damaged, segment: None, lag });
             }
             let hole = stream.hole_before(pts_ns, dts_ns);
-            stream.explain(hole, lag);
-            stream.start_ns.get_or_insert(pts_ns);
-            stream.end_ns = stream.end_ns.max(pts_ns + 100_000_000);
-            (stream.dts_ns, stream.step_ns) = (dts_ns, 100_000_000);
+            let told = stream.explain(hole, lag);
+            stream.take(pts_ns, dts_ns, 100_000_000, told);
         }
         stream.losses.iter().map(|loss| (loss.from_ms, loss.to_ms)).collect()
     }
@@ -283,6 +300,10 @@ mod tests {
         assert_eq!(told(&reordered(true), 3), []);
         let holed = [(100, 0, false), (400, 100, false), (200, 200, false), (1100, 1000, true), (1400, 1100, false)];
         assert_eq!(told(&holed, 0), [(500, 1100)]);
+        // Times of decoding that are guessed from those of presentation, two packets too late.
+        let guessed = [(0, -200, false), (300, -100, false), (100, 0, false), (200, 100, false), (600, 200, false)];
+        let behind = [(400, 300, false), (500, 400, false), (1400, 500, true), (1700, 600, false)];
+        assert_eq!(told(&[&guessed[..], &behind].concat(), 0), [(700, 1400)]);
         // The sign comes a little before or behind the stretch.
         for at in 2..6 {
             let times = [0, 100, 200, 900, 1000, 1100];
