@@ -21,7 +21,7 @@ usage() {
   exit 2
 }
 
-all=(walk init index readback salvage layout)
+all=(walk init index readback salvage layout ebml)
 host=$(rustc -vV | sed -n 's/^host: //p')
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 bin=$target_dir/$host/release
@@ -45,7 +45,10 @@ fuzz() {
   local name=$1 seconds=$2
   local found=$target_dir/found/$name crashes=fuzz/crashes/$name log=$target_dir/$name.log words=()
   mkdir -p "$found" "$crashes" "fuzz/corpus/$name"
-  case $name in walk | init | readback | salvage) words=(-dict=fuzz/boxes.dict) ;; esac
+  case $name in
+    walk | init | readback | salvage) words=(-dict=fuzz/boxes.dict) ;;
+    ebml) words=(-dict=fuzz/elements.dict) ;;
+  esac
   if "$bin/$name" "${limits[@]}" "${words[@]}" -max_total_time="$seconds" -print_final_stats=1 \
     -artifact_prefix="$crashes/" "$found" "fuzz/corpus/$name" 2>"$log"; then
     echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs in $seconds s," \

@@ -14,6 +14,10 @@ fn main() -> io::Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let corpus = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
     for (n, folder) in arguments.enumerate() {
+        let stream = folder.join("stream.webm");
+        if stream.is_file() {
+            keep(&corpus, "ebml", n, 0, &[&[0, 64, 128, 192], &fs::read(stream)?[..]].concat())?;
+        }
         let result = folder.join("result.mp4");
         if result.is_file() {
             keep(&corpus, "readback", n, 0, &fs::read(result)?)?;

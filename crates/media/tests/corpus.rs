@@ -27,6 +27,11 @@ fn hold(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
+fn ebml() {
+    hold("ebml", checks::ebml::check);
+}
+
+#[test]
 fn walk() {
     hold("walk", checks::walk::check);
 }
