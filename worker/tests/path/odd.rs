@@ -3,7 +3,7 @@
 use crate::mux::{dash, mux, spool};
 use crate::support::{PATIENCE, Running, packets, wait};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -82,6 +82,71 @@ fn track_of_another_container_names_its_missing_and_damaged_segments() {
     let video = packets::hashes_of_segments(&folder.path().join("in"), "video");
     assert_eq!(video, packets::hashes(&folder.path().join("out.mp4"), "v"), "the picture is not touched");
     packets::assert_decodes(&folder.path().join("out.mp4"));
+}
+
+/// Track, cause and segments of every gap, and how long it is.
+fn gaps(answer: &Value) -> Vec<(String, String, String, u64)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let ms = |gap: &Value| gap["to_ms"].as_u64().unwrap() - gap["from_ms"].as_u64().unwrap();
+    let of = |gap: &Value| (text(&gap["track"]), text(&gap["cause"]), text(&gap["segments"]), ms(gap));
+    answer["gaps"].as_array().unwrap().iter().map(of).collect()
+}
+
+#[test]
+fn cut_swapped_and_copied_segments_of_another_container_end_as_all_others_do() {
+    let folder = tempfile::tempdir().unwrap();
+    dash(folder.path(), "libopus", "webm");
+    let audio = folder.path().join("in/audio");
+    let place = |index: u32| audio.join(format!("segment_{index:03}.m4s"));
+    let (second, third) = (std::fs::read(place(2)).unwrap(), std::fs::read(place(3)).unwrap());
+    let told = |second: &[u8], third: &[u8]| {
+        std::fs::write(place(2), second).unwrap();
+        std::fs::write(place(3), third).unwrap();
+        let (_, answer) = mux(folder.path(), &["in", "-o", "out.mp4", "--verify", "none"]);
+        let kinds =
+            answer["repairs"].as_array().unwrap().iter().map(|repair| repair["kind"].as_str().unwrap().to_owned());
+        (gaps(&answer), kinds.collect::<Vec<_>>(), answer)
+    };
+    let (lost, kinds, answer) = told(&third, &second);
+    assert_eq!((lost.len(), &answer["status"]), (0, &json!("complete")), "{answer}");
+    assert!(!kinds.is_empty() && kinds.iter().all(|kind| kind == "sort"), "{answer}");
+    let swapped = packets::hashes(&folder.path().join("out.mp4"), "a");
+
+    let (lost, _, answer) = told(&second, &third);
+    assert_eq!((lost.len(), &answer["status"]), (0, &json!("complete")), "{answer}");
+    assert_eq!(packets::hashes(&folder.path().join("out.mp4"), "a"), swapped, "in order they are the same");
+
+    let (lost, kinds, answer) = told(&second, &second);
+    let [(track, cause, segments, ms)] = &lost[..] else { panic!("{answer}") };
+    assert_eq!((&track[..], &cause[..], &segments[..]), ("audio", "duplicate", "[3]"), "{answer}");
+    assert!((1_900..2_100).contains(ms) && kinds.iter().any(|kind| kind == "drop-duplicate"), "{answer}");
+
+    // The one behind it is not swallowed.
+    let (lost, _, answer) = told(&second[..second.len() / 2], &third);
+    let [(track, cause, segments, ms)] = &lost[..] else { panic!("{answer}") };
+    assert_eq!((&track[..], &cause[..], &segments[..]), ("audio", "truncated", "[2]"), "{answer}");
+    assert!((800..1_200).contains(ms), "{answer}");
+}
+
+#[test]
+fn clusters_that_are_gone_are_gaps_of_both_tracks_and_no_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 30 -c:a libopus -cluster_time_limit 1000";
+    ffmpeg(folder.path(), &format!("{SOURCE} {words} in.webm"));
+    let mut bytes = std::fs::read(folder.path().join("in.webm")).unwrap();
+    let clusters: Vec<usize> =
+        (0..bytes.len() - 4).filter(|at| bytes[*at..*at + 4] == [0x1f, 0x43, 0xb6, 0x75]).collect();
+    bytes[clusters[2]..clusters[4]].fill(0);
+    std::fs::write(folder.path().join("in.webm"), bytes).unwrap();
+    let (code, answer) = mux(folder.path(), &["in.webm", "-o", "out.mp4"]);
+    assert_eq!((code, &answer["status"]), (3, &json!("degraded")), "{answer}");
+    let lost = gaps(&answer);
+    assert_eq!(
+        lost.iter().map(|gap| (&gap.0[..], &gap.1[..])).collect::<Vec<_>>(),
+        [("video", "damaged"), ("audio", "damaged")]
+    );
+    assert!(lost.iter().all(|gap| (1_900..2_100).contains(&gap.3)), "{answer}");
+    assert!((packets::duration_s(&folder.path().join("out.mp4")) - 7.0).abs() < 0.1, "{answer}");
 }
 
 #[test]
