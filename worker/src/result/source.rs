@@ -179,6 +179,11 @@ fn tag(segment: &SegmentRef, recorded: Option<&str>, found: Option<&str>, bytes:
     }
 }
 
+/// Whether a tag is a digest of these bytes, and so proves that they are those that it was given for.
+pub(super) fn is_digest_of(tag: &str, bytes: &[u8]) -> bool {
+    digests(bytes).iter().any(|digest| bare(tag).eq_ignore_ascii_case(digest))
+}
+
 /// Whether a tag looks like this digest: as long, of hexadecimal digits, and of as many parts.
 fn are_alike(digest: &str, tag: &str) -> bool {
     let (digits, parts) = digest.split_once('-').unwrap_or((digest, ""));
@@ -311,6 +316,12 @@ mod tests {
         assert_eq!(of(&in_parts, &once), Tag::Anew, "the digest of several parts cannot be known");
         assert_eq!(of("\"before\"", &once), Tag::Anew);
         assert_eq!(of("an hour ago", &once), Tag::Unknown, "a time is no tag");
+    }
+
+    #[test]
+    fn tag_that_is_a_digest_proves_its_bytes() {
+        let tag = "\"900150983CD24FB0D6963F7D28E17F72\"";
+        assert!(is_digest_of(tag, b"abc") && !is_digest_of(tag, b"abd") && !is_digest_of("\"7\"", b"abc"));
     }
 
     #[test]

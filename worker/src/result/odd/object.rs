@@ -4,7 +4,7 @@
 //! and compared before a byte of it is given away; where it has an entity tag, that of every
 //! answer is compared. So no byte reaches the result that was not planned.
 
-use super::super::source::{Tags, bare};
+use super::super::source::{Tags, bare, is_digest_of};
 use crate::child::Odd;
 use crate::odd::{self, HEAD_BYTES_MAX, Joined, Part};
 use crate::storage::{self, Store, is_entity_tag};
@@ -94,32 +94,65 @@ impl Object {
 
     /// A range of the very object that was planned, as far as its tag tells.
     async fn tagged(&self, range: Range<u64>) -> Result<Bytes, Unreadable> {
-        let got = self.store.get_range_of(&self.key, range, None).await.map_err(Unreadable::Storage)?;
+        if let Some(kept) = self.kept() {
+            return Ok(part(&kept, &range));
+        }
+        let got = self.store.get_range_of(&self.key, range.clone(), None).await.map_err(Unreadable::Storage)?;
         let planned = self.etag.as_deref().filter(|etag| is_entity_tag(etag));
         match (planned, got.etag.as_deref()) {
-            (Some(planned), Some(found)) if bare(planned) != bare(found) => Err(self.changed(Change::Tag)),
+            (Some(planned), Some(found)) if bare(planned) != bare(found) => {
+                Ok(part(&self.proved(planned).await?, &range))
+            }
             (Some(_) | None, Some(_) | None) => Ok(got.bytes),
         }
     }
 
-    /// All of it, held to its digest.
-    async fn whole(&self, expected: Sha256) -> Result<Bytes, Unreadable> {
-        let kept = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, bytes)) = kept.filter(|(name, _)| *name == self.name) {
-            return Ok(bytes);
+    /// All of an object that has another tag than it had: the same bytes may have got one, and the tag that was planned
+    /// may be a digest that tells.
+    async fn proved(&self, planned: &str) -> Result<Bytes, Unreadable> {
+        if self.size_bytes > HELD_BYTES_MAX {
+            return Err(self.changed(Change::Tag));
         }
+        let bytes = self.all().await?;
+        if !is_digest_of(planned, &bytes) {
+            return Err(self.changed(Change::Tag));
+        }
+        self.keep(&bytes);
+        Ok(bytes)
+    }
+
+    fn kept(&self) -> Option<Bytes> {
+        let kept = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        kept.filter(|(name, _)| *name == self.name).map(|(_, bytes)| bytes)
+    }
+
+    fn keep(&self, bytes: &Bytes) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.name, bytes.clone()));
+    }
+
+    /// All of it, of the length that was planned.
+    async fn all(&self) -> Result<Bytes, Unreadable> {
         // One byte more, to see that it has grown.
         let got = self.store.get_at_most(&self.key, self.size_bytes.saturating_add(1), None).await;
         let bytes = got.map_err(Unreadable::Storage)?.bytes;
         if bytes.len() as u64 != self.size_bytes {
             return Err(self.changed(Change::Size { expected: self.size_bytes, found: bytes.len() as u64 }));
         }
+        Ok(bytes)
+    }
+
+    /// All of it, held to its digest.
+    async fn whole(&self, expected: Sha256) -> Result<Bytes, Unreadable> {
+        if let Some(bytes) = self.kept() {
+            return Ok(bytes);
+        }
+        let bytes = self.all().await?;
         let hashed = bytes.clone();
         let found = tokio::task::spawn_blocking(move || Sha256::of(&hashed)).await.expect("hashing does not panic");
         if found != expected {
             return Err(self.changed(Change::Digest { expected, found }));
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.name, bytes.clone()));
+        self.keep(&bytes);
         Ok(bytes)
     }
 
@@ -142,10 +175,7 @@ impl Part for Object {
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, Unreadable> {
         match self.sha256 {
-            Some(expected) if self.size_bytes <= HELD_BYTES_MAX => {
-                let whole = self.whole(expected).await?;
-                Ok(whole.slice(range.start as usize..range.end as usize))
-            }
+            Some(expected) if self.size_bytes <= HELD_BYTES_MAX => Ok(part(&self.whole(expected).await?, &range)),
             Some(expected) => {
                 self.compare(expected).await?;
                 self.tagged(range).await
@@ -153,6 +183,10 @@ impl Part for Object {
             None => self.tagged(range).await,
         }
     }
+}
+
+fn part(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    bytes.slice(range.start as usize..range.end as usize)
 }
 
 /// The digest of the first `size_bytes` bytes of an object, with little memory.

@@ -140,20 +140,26 @@ async fn jump_and_garbage_inside_webm_are_gaps_with_their_times() {
 }
 
 /// One byte of a segment is another one than when the plan was made; where the store has entity tags it has another tag.
+/// What was written again with the same bytes is the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn object_that_was_written_again_after_the_plan_is_no_longer_the_source() {
     let made = tempfile::tempdir().unwrap();
     let audio = sound_in_webm(made.path(), "libopus");
     for place in [Place::Folder, Place::Server(S3Server::start().await)] {
         let world = world(&place, |_| {}).await;
-        for (id, index) in [("head", 0), ("segment", 2)] {
+        for (id, index, change) in [("same", 2, 0), ("head", 0, 1), ("segment", 2, 1)] {
             let uploader = planned(&world, id, &audio).await;
             let mut bytes = object(&audio, index);
             let last = bytes.len() - 1;
-            bytes[last] ^= 1;
+            bytes[last] ^= change;
             let name = Name::of_index(index);
             uploader.put_bytes(Track::Audio, name, &bytes).await;
             let worker = world.work();
+            if change == 0 {
+                assert!(!world.until_state(&uploader.id, State::Ready).await.degraded);
+                worker.stop().await;
+                continue;
+            }
             let given_up = world.until_ended(&uploader.id, Kind::Mux, "discarded").await;
             assert_eq!(
                 (given_up.error_class.as_deref(), given_up.attempt),
