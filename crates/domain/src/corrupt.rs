@@ -43,13 +43,25 @@ impl Extent {
     fn share(&self, at: usize, gaps: &[&Gap]) -> f64 {
         // A track that was cut off ends before its gap does.
         let total_ms = gaps.iter().map(|gap| gap.to_ms).max().unwrap_or(0).max(self.duration_ms);
-        let missing_ms = gaps.iter().map(|gap| gap.duration_ms()).fold(0, u64::saturating_add);
+        let missing_ms = covered_ms(gaps);
         let never = gaps.iter().filter(|gap| matches!(gap.cause, GapCause::Missing | GapCause::Lost));
         let unplaced = never.filter(|gap| gap.duration_ms() == 0).flat_map(|gap| &gap.segments);
         let unplaced = unplaced.collect::<BTreeSet<_>>().len();
         let by_number = unplaced as f64 / (unplaced + self.segments[at]).max(1) as f64;
         (missing_ms as f64 / total_ms.max(1) as f64).max(by_number).min(1.0)
     }
+}
+
+/// How much time the gaps of a track take: what is missing at one place and cannot be decoded around it counts once.
+fn covered_ms(gaps: &[&Gap]) -> u64 {
+    let mut stretches: Vec<_> = gaps.iter().map(|gap| (gap.from_ms, gap.to_ms)).collect();
+    stretches.sort_unstable();
+    let (mut covered_ms, mut end_ms) = (0, 0);
+    for (from_ms, to_ms) in stretches {
+        covered_ms += to_ms.saturating_sub(from_ms.max(end_ms));
+        end_ms = end_ms.max(to_ms);
+    }
+    covered_ms
 }
 
 /// Too much of a result is missing or cannot be decoded.
@@ -134,6 +146,15 @@ mod tests {
     const EXTENT: Extent = Extent { duration_ms: 10_000, segments: [4, 4] };
 
     const RULES: Rules = Rules { policy: Policy::Degrade, max_gap_ratio: 0.5, accept_gaps: false };
+
+    #[test]
+    fn weigh_counts_a_stretch_once_that_is_missing_and_cannot_be_decoded() {
+        let lost = [gap(Track::Video, 2000, 5000, GapCause::Truncated)];
+        let found = [gap(Track::Video, 1000, 6000, GapCause::Corrupt), gap(Track::Video, 2000, 3000, GapCause::Corrupt)];
+        assert_eq!(weigh(RULES, &lost, &found, EXTENT), Ok(()), "5 of 10 s");
+        let more = [found[0].clone(), gap(Track::Video, 5999, 6001, GapCause::Corrupt)];
+        assert!(weigh(RULES, &lost, &more, EXTENT).is_err(), "1 ms more");
+    }
 
     #[test]
     fn weigh_lets_pass_what_the_rules_allow_and_counts_the_gaps_of_the_plan() {
