@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn weigh_counts_a_stretch_once_that_is_missing_and_cannot_be_decoded() {
         let lost = [gap(Track::Video, 2000, 5000, GapCause::Truncated)];
-        let found = [gap(Track::Video, 1000, 6000, GapCause::Corrupt), gap(Track::Video, 2000, 3000, GapCause::Corrupt)];
+        let found =
+            [gap(Track::Video, 1000, 6000, GapCause::Corrupt), gap(Track::Video, 2000, 3000, GapCause::Corrupt)];
         assert_eq!(weigh(RULES, &lost, &found, EXTENT), Ok(()), "5 of 10 s");
         let more = [found[0].clone(), gap(Track::Video, 5999, 6001, GapCause::Corrupt)];
         assert!(weigh(RULES, &lost, &more, EXTENT).is_err(), "1 ms more");
