@@ -24,6 +24,8 @@ struct World {
     /// From this video segment on the picture is another.
     changed: u32,
     looked: Vec<(Track, u32, u32)>,
+    /// First byte of the sample at which damage is noticed.
+    noticed: u64,
 }
 
 fn world(video: u32, audio: u32) -> World {
@@ -35,6 +37,7 @@ fn world(video: u32, audio: u32) -> World {
         framed: false,
         changed: u32::MAX,
         looked: Vec::new(),
+        noticed: 0,
     }
 }
 
@@ -46,7 +49,8 @@ impl World {
             || (self.bodies.contains(&(place.track, index)) && place.samples >= 60);
         let side = if index >= self.changed { 640 } else { 320 };
         let picture = Picture { width: side, height: side, format: "yuv420p".to_owned() };
-        let damage = Damage { offset: 0, at_us: None, what: format!("bits of {index}"), framed: self.framed };
+        let damage =
+            Damage { offset: self.noticed, at_us: None, what: format!("bits of {index}"), framed: self.framed };
         Seen {
             samples: place.samples.into(),
             frames: u64::from(!bad),
@@ -183,6 +187,18 @@ fn segment_that_begins_between_two_sync_samples_goes_with_the_one_before_it() {
     world.tracks[0].1[2].sync = false;
     world.heads.insert((Track::Video, 2));
     assert_eq!(world.gaps(), [(Track::Video, 2000, 6000, vec![2, 3])]);
+}
+
+#[test]
+fn what_precedes_the_damage_behind_the_only_sync_sample_stays() {
+    let mut world = world(6, 0);
+    world.tracks[0].1[1..].iter_mut().for_each(|place| place.sync = false);
+    world.heads.insert((Track::Video, 1));
+    // Noticed in the third segment: what the decoder was given before it came out.
+    world.noticed = 2999;
+    assert_eq!(world.gaps(), [(Track::Video, 4000, 12_000, vec![3, 4, 5, 6])]);
+    world.noticed = 999;
+    assert!(matches!(world.search(), Err(Unsound::Nothing { .. })), "in the first");
 }
 
 #[test]

@@ -21,15 +21,40 @@ const CHANGED_MIN: usize = 3;
 /// Where decoding can begin, and everything up to the next such place.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    /// Indexes of its segments; empty when nothing is known of segments.
-    segments: Vec<u32>,
+    /// Its segments, at least one; the first begins with the sample at which decoding begins.
+    parts: Vec<Part>,
     offset: Option<u64>,
     /// Where the next candidate begins.
     until: Option<u64>,
     samples: u32,
+    repaired: bool,
+}
+
+/// A segment of a candidate, or all of it where nothing is known of segments.
+#[derive(Debug, Clone)]
+struct Part {
+    segment: Option<u32>,
+    offset: u64,
     from_us: u64,
     to_us: u64,
-    repaired: bool,
+}
+
+impl Part {
+    fn of(place: &SegmentPlace) -> Part {
+        let SegmentPlace { index, offset, from_us, to_us, .. } = *place;
+        Part { segment: Some(index), offset, from_us, to_us }
+    }
+}
+
+impl Candidate {
+    fn from_us(&self) -> u64 {
+        self.parts[0].from_us
+    }
+
+    /// How many of its segments were decoded whole before `damage` was noticed.
+    fn sound_before(&self, damage: &Damage) -> usize {
+        self.parts.partition_point(|part| part.offset <= damage.offset).saturating_sub(1)
+    }
 }
 
 /// What was seen of a candidate.
@@ -78,18 +103,15 @@ impl TrackSearch {
             match candidates.last_mut() {
                 // What begins between two sync samples cannot be decoded without what is before it.
                 Some(before) if !place.sync => {
-                    before.segments.push(place.index);
+                    before.parts.push(Part::of(place));
                     before.samples = before.samples.saturating_add(place.samples);
-                    before.to_us = place.to_us;
                     before.repaired |= place.repaired;
                 }
                 _ => candidates.push(Candidate {
-                    segments: vec![place.index],
+                    parts: vec![Part::of(place)],
                     offset: Some(place.offset),
                     until: None,
                     samples: place.samples,
-                    from_us: place.from_us,
-                    to_us: place.to_us,
                     repaired: place.repaired,
                 }),
             }
@@ -109,12 +131,10 @@ impl TrackSearch {
         // The end is decoded from the last sync sample on, to the last sample whatever their number.
         let end = (duration_us, duration_us, u32::MAX);
         let candidates = (0..parts).map(part).chain([end]).map(|(from_us, to_us, samples)| Candidate {
-            segments: Vec::new(),
+            parts: vec![Part { segment: None, offset: 0, from_us, to_us }],
             offset: None,
             until: None,
             samples,
-            from_us,
-            to_us,
             repaired: false,
         });
         TrackSearch { track, candidates: candidates.collect(), known: BTreeMap::new() }
@@ -148,8 +168,8 @@ impl TrackSearch {
             Extent::Head => head.max(candidate.samples),
             Extent::Whole => candidate.samples,
         };
-        let Candidate { from_us: at_us, offset, until, .. } = *candidate;
-        Place { track: self.track, at_us, offset, until, samples }
+        let Candidate { offset, until, .. } = *candidate;
+        Place { track: self.track, at_us: candidate.from_us(), offset, until, samples }
     }
 
     pub(super) fn tell(&mut self, (n, extent): Wanted, seen: &Seen) {
@@ -173,7 +193,10 @@ impl TrackSearch {
 
     /// Nothing that was looked at can be decoded.
     pub(super) fn is_all_damaged(&self) -> bool {
-        !self.known.is_empty() && self.known.values().all(|known| known.damage.is_some())
+        let nothing = |(n, known): (&usize, &Known)| {
+            known.damage.as_ref().is_some_and(|damage| self.candidates[*n].sound_before(damage) == 0)
+        };
+        !self.known.is_empty() && self.known.iter().all(nothing)
     }
 
     /// Looks for the first picture of another form than the first one. The inner error: this one has to be looked at to
@@ -192,7 +215,7 @@ impl TrackSearch {
 
     fn change(&self, n: usize, from: &Picture, to: Option<Picture>) -> Changed {
         let candidate = &self.candidates[n];
-        Changed { segment: candidate.segments.first().copied(), at_us: candidate.from_us, from: Some(from.clone()), to }
+        Changed { segment: candidate.parts[0].segment, at_us: candidate.from_us(), from: Some(from.clone()), to }
     }
 
     /// The middle between `n` and what is known before it, if something lies between that is not known.
@@ -233,13 +256,22 @@ impl TrackSearch {
             let behind = self.known.range(n + 1..).next().map_or(damaged.len(), |(known, _)| *known);
             damaged[before..behind].fill(true);
         }
-        let marked: Vec<(&Candidate, bool)> = self.candidates.iter().zip(damaged).collect();
-        let runs = marked.chunk_by(|left, right| left.1 == right.1).filter(|run| run[0].1);
-        let gap = |run: &[(&Candidate, bool)]| Gap {
+        // What precedes the damage behind the same sync sample was decoded.
+        let sound = |n: usize| {
+            let damage = self.known.get(&n).and_then(|known| known.damage.as_ref());
+            damage.map_or(0, |damage| self.candidates[n].sound_before(damage))
+        };
+        let parts = |(n, candidate): (usize, &'_ Candidate)| -> Vec<(Part, bool)> {
+            let marked = |(m, part): (usize, &Part)| (part.clone(), damaged[n] && m >= sound(n));
+            candidate.parts.iter().enumerate().map(marked).collect()
+        };
+        let parts: Vec<(Part, bool)> = self.candidates.iter().enumerate().flat_map(parts).collect();
+        let runs = parts.chunk_by(|left, right| left.1 == right.1).filter(|run| run[0].1);
+        let gap = |run: &[(Part, bool)]| Gap {
             track: self.track,
             from_ms: run[0].0.from_us / 1000,
-            to_ms: run.iter().map(|(candidate, _)| candidate.to_us).max().unwrap_or(0) / 1000,
-            segments: run.iter().flat_map(|(candidate, _)| candidate.segments.iter().copied()).collect(),
+            to_ms: run.iter().map(|(part, _)| part.to_us).max().unwrap_or(0) / 1000,
+            segments: run.iter().filter_map(|(part, _)| part.segment).collect(),
             cause: GapCause::Corrupt,
         };
         runs.map(gap).collect()
