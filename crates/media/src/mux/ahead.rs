@@ -145,10 +145,10 @@ impl<'a, R: SegmentReader> ReadAhead<'a, R> {
             Source::Silence => return Ok(self.layout.silence(chunk).unwrap_or_default()),
         };
         if self.current[track] != Some(n) {
-            if let Some(done) = self.current[track].replace(n) {
-                if self.held.remove(&(track, done)).is_some() {
-                    self.outstanding_bytes -= self.layout.segment_of(track, done).size_bytes;
-                }
+            if let Some(done) = self.current[track].replace(n)
+                && self.held.remove(&(track, done)).is_some()
+            {
+                self.outstanding_bytes -= self.layout.segment_of(track, done).size_bytes;
             }
             if self.requested[track] <= n {
                 self.request(track, n);
