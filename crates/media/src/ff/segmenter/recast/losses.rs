@@ -10,7 +10,7 @@ use super::view::{Mark, View};
 use super::{LOSSES_MAX, Loss};
 use domain::mux::GapCause;
 use ffmpeg_next::mathematics::Rescale as _;
-use ffmpeg_next::{Packet, Rational, ffi};
+use ffmpeg_next::{Packet, Rational, ffi, media};
 use std::collections::BTreeMap;
 
 /// Milliseconds.
@@ -29,6 +29,20 @@ const AHEAD_STEPS_MAX: i64 = 16;
 /// Packets by which a place in a transport stream may be off: a picture and what it is cut from.
 const LAG: u8 = 3;
 
+/// Where there is no key frame for so long, the pictures mend themselves bit by bit.
+const KEY_FRAME_MAX_NS: i64 = 10_000_000_000;
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is kept.
+    Follows,
+    /// It is kept, and something is lost before it.
+    Lost,
+    /// It is left out, and part of a loss.
+    LeftOut,
+}
+
 /// What was seen of a source.
 #[derive(Debug)]
 pub(super) struct Losses<'a> {
@@ -39,6 +53,8 @@ pub(super) struct Losses<'a> {
     pieces: &'a [(u32, u64)],
     marks: &'a [Mark],
     told: Told,
+    /// Streams of which every packet stands by itself.
+    sounds: Vec<usize>,
     /// No picture stands for longer.
     still_max_ns: i64,
     /// A packet may be told to lie up to so many packets before or behind its place: those of a transport stream are cut
@@ -104,6 +120,8 @@ struct Stream {
     open: Option<Open>,
     /// The newest stretch that nothing fills, and for how many packets it may still be explained.
     hole: Option<((i64, i64), u8)>,
+    /// Pictures are left out until a key frame: since when, and what is told of it.
+    waiting: Option<(Option<(Open, i64, i64)>, i64)>,
     losses: Vec<Loss>,
 }
 
@@ -119,10 +137,12 @@ struct Open {
 impl<'a> Losses<'a> {
     pub(super) fn of(input: &Input, zero_ns: i64, view: &'a View<'_>) -> Losses<'a> {
         let units = input.context.streams().map(|stream| stream.time_base()).collect();
+        let sound = |stream: &ffmpeg_next::Stream<'_>| stream.parameters().medium() == media::Type::Audio;
+        let sounds = input.context.streams().filter(sound).map(|stream| stream.index()).collect();
         let stream = input.context.format().name() == "mpegts";
         let (still_max_ns, lag) = if stream { (STILL_MAX_NS, LAG) } else { (i64::MAX, 0) };
         let (pieces, marks, told) = (&view.pieces, &view.marks, Told::of(input, zero_ns));
-        Losses { units, zero_ns, pieces, marks, told, still_max_ns, lag, streams: BTreeMap::new() }
+        Losses { units, zero_ns, pieces, marks, told, sounds, still_max_ns, lag, streams: BTreeMap::new() }
     }
 
     /// Takes a packet that is left out because the container calls it damaged.
@@ -132,11 +152,12 @@ impl<'a> Losses<'a> {
         stream.open.get_or_insert(Open { cause: GapCause::Damaged, segment, lag: self.lag });
     }
 
-    /// Takes a packet that is kept, and says whether something is lost between it and the one before.
-    pub(super) fn add(&mut self, packet: &Packet) -> bool {
+    /// Takes a packet, and says what becomes of it. Behind a loss pictures are left out up to the next key frame: they
+    /// refer to what is lost, and what would be seen is worse than a picture that stands.
+    pub(super) fn add(&mut self, packet: &Packet) -> Verdict {
         let unit = self.units.get(packet.stream()).copied().unwrap_or(MILLIS);
         let nanos = |time: i64| time.rescale(unit, NANOS).saturating_sub(self.zero_ns);
-        let Some(pts_ns) = packet.pts().or(packet.dts()).map(nanos) else { return false };
+        let Some(pts_ns) = packet.pts().or(packet.dts()).map(nanos) else { return Verdict::Follows };
         let dts_ns = packet.dts().map_or(pts_ns, nanos);
         let before = self.streams.get(&packet.stream()).map(|stream| stream.at);
         let at = position(packet).or(before).unwrap_or(0);
@@ -144,16 +165,31 @@ impl<'a> Losses<'a> {
         // Whoever judges the segments tells of those that are missing.
         let skips = before.is_some_and(|before| self.skips(before, at));
         let stream = self.streams.entry(packet.stream()).or_default();
+        stream.at = at;
         if let Some(Mark { cause, segment, .. }) = mark {
             stream.open.get_or_insert(Open { cause, segment, lag: self.lag });
         }
         let hole = stream.hole_before(pts_ns, dts_ns);
-        let told = stream.explain(hole, self.lag);
+        let explained = stream.explain(hole, self.lag);
         let far = stream.start_ns.is_some() && dts_ns.saturating_sub(stream.dts_ns) > self.still_max_ns;
-        let lost = (told || skips || far) && hole.is_some();
+        let lost = (explained.is_some() || skips || far) && hole.is_some();
+        let seamless = packet.is_key() || self.sounds.contains(&packet.stream()) || stream.start_ns.is_none();
+        if stream.waiting.is_none() && (explained.is_some() || (skips && hole.is_some())) {
+            stream.waiting = Some((explained, dts_ns));
+        }
+        if let Some((explained, since_ns)) = stream.waiting {
+            if !seamless && dts_ns.saturating_sub(since_ns) < KEY_FRAME_MAX_NS {
+                return Verdict::LeftOut;
+            }
+            stream.waiting = None;
+            if let Some((open, from_ns, to_ns)) = explained {
+                stream.lose(open, from_ns, if since_ns == dts_ns { to_ns } else { pts_ns });
+            }
+            stream.take(pts_ns, dts_ns, packet.duration().max(0).rescale(unit, NANOS), true);
+            return if hole.is_some() || since_ns != dts_ns { Verdict::Lost } else { Verdict::Follows };
+        }
         stream.take(pts_ns, dts_ns, packet.duration().max(0).rescale(unit, NANOS), lost);
-        stream.at = at;
-        lost
+        if lost { Verdict::Lost } else { Verdict::Follows }
     }
 
     /// There is no further packet.
@@ -165,6 +201,10 @@ impl<'a> Losses<'a> {
             let mark = self.mark_between(self.streams[&n].at, u64::MAX);
             let Some(stream) = self.streams.get_mut(&n) else { continue };
             let told_ns = self.told.cut(n, stream.end_ns, last_ns);
+            if let Some((Some((open, from_ns, _)), _)) = stream.waiting.take() {
+                stream.lose(open, from_ns, told_ns.unwrap_or(last_ns));
+                continue;
+            }
             let open = mark.map(|Mark { cause, segment, .. }| Open { cause, segment, lag: 0 });
             let open = open.or(stream.open.take());
             let open = open.or(told_ns.map(|_| Open { cause: GapCause::Truncated, segment, lag: 0 }));
@@ -228,8 +268,8 @@ impl Stream {
         self.dts_ns = dts_ns;
     }
 
-    /// Tells a stretch that nothing fills when there is a sign that something is lost, and says whether it did.
-    fn explain(&mut self, hole: Option<(i64, i64)>, lag: u8) -> bool {
+    /// The stretch that nothing fills, when there is a sign that something is lost.
+    fn explain(&mut self, hole: Option<(i64, i64)>, lag: u8) -> Option<(Open, i64, i64)> {
         let later = |left: u8| left.checked_sub(1);
         let known = self.start_ns.is_some();
         self.hole = match hole {
@@ -237,16 +277,15 @@ impl Stream {
             None => self.hole.and_then(|(hole, left)| Some((hole, later(left)?))),
         };
         match (self.open, self.hole) {
-            (Some(open), Some((hole, _))) => {
-                self.lose(open, hole.0, hole.1);
+            (Some(open), Some(((from_ns, to_ns), _))) => {
                 (self.open, self.hole) = (None, None);
-                true
+                Some((open, from_ns, to_ns))
             }
             (Some(open), None) => {
                 self.open = later(open.lag).map(|lag| Open { lag, ..open });
-                false
+                None
             }
-            (None, _) => false,
+            (None, _) => None,
         }
     }
 
@@ -282,8 +321,11 @@ mod tests {
                 stream.open = Some(Open { cause: GapCause::Damaged, segment: None, lag });
             }
             let hole = stream.hole_before(pts_ns, dts_ns);
-            let told = stream.explain(hole, lag);
-            stream.take(pts_ns, dts_ns, 100_000_000, told);
+            let explained = stream.explain(hole, lag);
+            if let Some((open, from_ns, to_ns)) = explained {
+                stream.lose(open, from_ns, to_ns);
+            }
+            stream.take(pts_ns, dts_ns, 100_000_000, explained.is_some());
         }
         stream.losses.iter().map(|loss| (loss.from_ms, loss.to_ms)).collect()
     }

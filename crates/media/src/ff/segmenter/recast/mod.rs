@@ -22,7 +22,7 @@ use domain::mux::GapCause;
 use domain::segment::Track;
 use ffmpeg_next::media;
 use lanes::{Lane, Wanted};
-use losses::Losses;
+use losses::{Losses, Verdict};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek};
 use view::View;
@@ -190,8 +190,11 @@ fn pass(
             losses.damaged(&packet);
             continue;
         }
-        let lost = losses.add(&packet);
-        lane.push(packet, lost, sink)?;
+        match losses.add(&packet) {
+            Verdict::LeftOut => {}
+            Verdict::Follows => lane.push(packet, false, sink)?,
+            Verdict::Lost => lane.push(packet, true, sink)?,
+        }
     }
     losses.end();
     let mut done = Vec::new();
