@@ -9,6 +9,7 @@ use crate::mux::{Gap, GapCause, STRETCH_MS};
 use crate::segment::Track;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// Gaps named one by one in a sentence; the rest are counted, since the sentence is read by a person.
 const NAMED_MAX: usize = 5;
@@ -26,7 +27,7 @@ pub(super) fn find(strips: &[Strip<'_>], declared: Option<&Declaration>) -> Vec<
         };
         let mut head = (0, first.from_ms);
         let lost = Resumed::of(first).and_then(|first| beginning(strip, &first, &mut head));
-        gaps.extend(runs(strip, 1, first.slot, head.0, head.1));
+        gaps.extend(head_runs(strip, first.slot, head.1));
         gaps.extend(lost);
         let others = breaks.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, breaks)| breaks.as_slice());
         let others = others.into_iter().next();
@@ -134,7 +135,7 @@ fn seam(strip: &Strip<'_>, stretch: &Break) -> Vec<Gap> {
 /// begins if what it lost there lies before the result.
 fn truncated(strip: &Strip<'_>, cut: &Cut, from_ms: u64, to_ms: u64) -> Gap {
     let (track, segments) = (strip.view.track, vec![cut.index]);
-    if from_ms < to_ms {
+    if from_ms < to_ms && to_ms - from_ms >= cut.least_ms {
         return Gap { track, from_ms, to_ms, segments, cause: GapCause::Truncated };
     }
     let at_ms = cut.headless.unwrap_or(from_ms);
@@ -187,12 +188,22 @@ fn never(track: Track, from_ms: u64, to_ms: u64) -> Gap {
 
 /// One gap for each run of absent indexes of one cause in `first..before`, the time shared out evenly among them.
 fn runs(strip: &Strip<'_>, first: u32, before: u32, from_ms: u64, to_ms: u64) -> Vec<Gap> {
-    let absent: Vec<(u32, GapCause)> =
-        strip.absent.range(first..before).map(|(index, cause)| (*index, *cause)).collect();
-    let total = absent.len() as u128;
+    runs_from(strip, first..before, i128::from(from_ms), to_ms)
+}
+
+/// The same before the first segment: the result may begin in the midst of what is absent.
+fn head_runs(strip: &Strip<'_>, before: u32, to_ms: u64) -> Vec<Gap> {
+    let absent = strip.absent.range(1..before).count() as u64;
+    let usual_ms = i128::from(absent) * i128::from(strip.typical_ms);
+    runs_from(strip, 1..before, (i128::from(to_ms) - usual_ms).min(0), to_ms)
+}
+
+fn runs_from(strip: &Strip<'_>, indexes: Range<u32>, from_ms: i128, to_ms: u64) -> Vec<Gap> {
+    let absent: Vec<(u32, GapCause)> = strip.absent.range(indexes).map(|(index, cause)| (*index, *cause)).collect();
+    let total = absent.len() as i128;
     let at = |position: usize| {
-        let share = u128::from(to_ms - from_ms) * position as u128 / total.max(1);
-        from_ms + u64::try_from(share).unwrap_or(u64::MAX)
+        let share = (i128::from(to_ms) - from_ms) * position as i128 / total.max(1);
+        u64::try_from((from_ms + share).max(0)).unwrap_or(u64::MAX)
     };
     let mut position = 0;
     let run = |run: &[(u32, GapCause)]| {

@@ -76,6 +76,8 @@ pub(super) struct Cut {
     pub(super) until_ms: u64,
     /// What is lost at its beginning lies before this, if something is.
     pub(super) headless: Option<u64>,
+    /// Less than that is rounding, since its beginning is lost already.
+    pub(super) least_ms: u64,
 }
 
 /// A damaged segment, the beginning of which may be lost.
@@ -185,8 +187,12 @@ impl<'a> Strip<'a> {
 
     /// A damaged segment, the end of which may be lost.
     pub(super) fn cut(&self, spot: &Spot) -> Cut {
-        let until_ms = spot.begins_ms().saturating_add(self.typical_ms).max(spot.to_ms);
-        Cut { index: spot.index, until_ms, headless: (spot.lost_head_ms > 0).then_some(spot.from_ms) }
+        let headless = (spot.lost_head_ms > 0).then_some(spot.from_ms);
+        let least_ms = if headless.is_some() { spot.sample_ms.max(1) } else { 0 };
+        let until_ms = spot.begins_ms().saturating_add(self.typical_ms);
+        // What was lost at the beginning may have been some frames longer or shorter.
+        let until_ms = if until_ms > spot.to_ms + 2 * least_ms { until_ms } else { spot.to_ms };
+        Cut { index: spot.index, until_ms, headless, least_ms }
     }
 
     /// Every stretch that needs a word, in the order of time.
@@ -229,16 +235,22 @@ fn lost_head_ms(spots: &[Spot], at: usize, typical_ms: u64) -> u64 {
     let behind = spots.get(at + 1).and_then(|next| hole_ms(spot, next));
     let is_pause = |hole_ms: u64| hole_ms > lacks_ms + STRETCH_MS;
     let is_own = |hole_ms: u64| hole_ms.abs_diff(lacks_ms) <= STRETCH_MS;
+    // Segments of sound differ by a frame or two.
+    let least_ms = spot.sample_ms.max(1);
+    let fits = |hole_ms: u64| hole_ms >= least_ms && hole_ms.abs_diff(lacks_ms) <= 2 * least_ms;
     let lost_ms = match (ahead, behind) {
         (Some(ahead), Some(behind)) if is_own(ahead) && is_pause(behind) => ahead,
+        (_, Some(behind)) if fits(behind) => 0,
         (Some(ahead), Some(behind)) => lacks_ms.saturating_sub(behind).min(ahead),
         (Some(ahead), None) if is_pause(ahead) => 0,
         (Some(ahead), None) => ahead.min(lacks_ms),
-        (None, Some(behind)) => lacks_ms.saturating_sub(behind),
+        // What is lost on one side is likelier than on both; a first segment may have begun late.
+        (None, Some(behind)) if behind.saturating_mul(2) > lacks_ms => 0,
+        (None, Some(behind)) => Some(lacks_ms.saturating_sub(behind)).filter(|ms| *ms > 2 * least_ms).unwrap_or(0),
         (None, None) => 0,
     };
     // Less than a sample is rounding.
-    if lost_ms < spot.sample_ms.max(1) { 0 } else { lost_ms }
+    if lost_ms < least_ms { 0 } else { lost_ms }
 }
 
 /// Sum of the sample durations, rounded to the nearest.

@@ -336,3 +336,25 @@ fn a_clock_that_begins_with_a_damaged_segment_tells_of_it() {
             Salvage: audio 4: its 54 whole samples are kept: damaged"#]],
     );
 }
+
+#[test]
+fn a_result_that_begins_in_the_midst_of_what_is_lost_tells_of_it_by_the_usual_length() {
+    check_seen(
+        |all| {
+            lost(all, Track::Video, 1);
+            lost(all, Track::Audio, 1);
+        },
+        |seen| {
+            let second = super::super::find(seen, Track::Video, 2);
+            (second.state, second.span) = (State::Lost, None);
+            second.defect = Some("damaged".to_owned());
+        },
+        expect![[r#"
+            incomplete
+            video 3 4 5 6 Hold
+            audio 2 3 4 5 6 Hold
+            gap: video segment 1 never came (0.000 s to 0.016 s)
+            gap: video segment 2 damaged (0.016 s to 2.016 s)
+            gap: audio segment 1 never came (0.000 s to 0.000 s)"#]],
+    );
+}
