@@ -121,7 +121,7 @@ struct Stream {
     /// The newest stretch that nothing fills, and for how many packets it may still be explained.
     hole: Option<((i64, i64), u8)>,
     /// Pictures are left out until a key frame: since when, and what is told of it.
-    waiting: Option<(Option<(Open, i64, i64)>, i64)>,
+    waiting: Option<(Option<Explained>, i64)>,
     losses: Vec<Loss>,
 }
 
@@ -132,6 +132,14 @@ struct Open {
     segment: Option<u32>,
     /// For how many packets a stretch may still come that it explains.
     lag: u8,
+}
+
+/// A stretch that nothing fills, and why.
+#[derive(Debug, Clone, Copy)]
+struct Explained {
+    open: Open,
+    from_ns: i64,
+    to_ns: i64,
 }
 
 impl<'a> Losses<'a> {
@@ -182,7 +190,7 @@ impl<'a> Losses<'a> {
                 return Verdict::LeftOut;
             }
             stream.waiting = None;
-            if let Some((open, from_ns, to_ns)) = explained {
+            if let Some(Explained { open, from_ns, to_ns }) = explained {
                 stream.lose(open, from_ns, if since_ns == dts_ns { to_ns } else { pts_ns });
             }
             stream.take(pts_ns, dts_ns, packet.duration().max(0).rescale(unit, NANOS), true);
@@ -201,7 +209,7 @@ impl<'a> Losses<'a> {
             let mark = self.mark_between(self.streams[&n].at, u64::MAX);
             let Some(stream) = self.streams.get_mut(&n) else { continue };
             let told_ns = self.told.cut(n, stream.end_ns, last_ns);
-            if let Some((Some((open, from_ns, _)), _)) = stream.waiting.take() {
+            if let Some((Some(Explained { open, from_ns, .. }), _)) = stream.waiting.take() {
                 stream.lose(open, from_ns, told_ns.unwrap_or(last_ns));
                 continue;
             }
@@ -269,7 +277,7 @@ impl Stream {
     }
 
     /// The stretch that nothing fills, when there is a sign that something is lost.
-    fn explain(&mut self, hole: Option<(i64, i64)>, lag: u8) -> Option<(Open, i64, i64)> {
+    fn explain(&mut self, hole: Option<(i64, i64)>, lag: u8) -> Option<Explained> {
         let later = |left: u8| left.checked_sub(1);
         let known = self.start_ns.is_some();
         self.hole = match hole {
@@ -279,7 +287,7 @@ impl Stream {
         match (self.open, self.hole) {
             (Some(open), Some(((from_ns, to_ns), _))) => {
                 (self.open, self.hole) = (None, None);
-                Some((open, from_ns, to_ns))
+                Some(Explained { open, from_ns, to_ns })
             }
             (Some(open), None) => {
                 self.open = later(open.lag).map(|lag| Open { lag, ..open });
@@ -322,7 +330,7 @@ mod tests {
             }
             let hole = stream.hole_before(pts_ns, dts_ns);
             let explained = stream.explain(hole, lag);
-            if let Some((open, from_ns, to_ns)) = explained {
+            if let Some(Explained { open, from_ns, to_ns }) = explained {
                 stream.lose(open, from_ns, to_ns);
             }
             stream.take(pts_ns, dts_ns, 100_000_000, explained.is_some());
