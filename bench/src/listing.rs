@@ -43,7 +43,8 @@ impl Listings {
 
 fn rendered(prefix: &str, page: &[(String, u64)], more: bool) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult>");
-    let _ = write!(xml, "<Prefix>{prefix}</Prefix><KeyCount>{}</KeyCount><IsTruncated>{more}</IsTruncated>", page.len());
+    let _ =
+        write!(xml, "<Prefix>{prefix}</Prefix><KeyCount>{}</KeyCount><IsTruncated>{more}</IsTruncated>", page.len());
     if let (true, Some((last, _))) = (more, page.last()) {
         let _ = write!(xml, "<NextContinuationToken>{last}</NextContinuationToken>");
     }

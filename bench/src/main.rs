@@ -7,6 +7,7 @@ mod cost;
 mod flow;
 mod listing;
 mod machine;
+mod objects;
 mod report;
 mod round;
 mod server;

@@ -1,6 +1,8 @@
-//! An S3 server on loopback that counts what is asked of it and can be made slow: s3s-fs on a folder of its own.
+//! An S3 server on loopback that counts what is asked of it and can be made slow: s3s-fs on a folder of its own, but for
+//! what it is slow in ([`crate::objects`], [`crate::listing`]).
 
 use crate::listing::Listings;
+use crate::objects::{self, Objects};
 use anyhow::Result;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -36,6 +38,7 @@ struct Traffic {
     /// Where the bucket's objects lie as files.
     folder: PathBuf,
     listings: Listings,
+    objects: Objects,
     delay_ms: AtomicU64,
     gets: AtomicU64,
     others: AtomicU64,
@@ -134,7 +137,23 @@ async fn answer(
         traffic.others.fetch_add(1, Ordering::Relaxed);
         traffic.taken_bytes.fetch_add(taken, Ordering::Relaxed);
     }
-    let response = hyper::service::Service::call(&service, request).await?;
+    let (uri, put) = (request.uri().clone(), request.method() == http::Method::PUT);
+    let key = uri.path().strip_prefix('/').and_then(|path| path.strip_prefix(BUCKET)?.strip_prefix('/'));
+    let response = match (key, objects::asked(request.method(), uri.query().unwrap_or(""))) {
+        (Some(key), Some(asked)) => {
+            let answer = traffic.objects.answer(&traffic.folder, key, asked, request).await;
+            answer.unwrap_or_else(|error| {
+                eprintln!("{key}: {error}");
+                let mut failed = http::Response::new(s3s::Body::empty());
+                *failed.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                failed
+            })
+        }
+        _ => hyper::service::Service::call(&service, request).await?,
+    };
+    if let (true, Some(key)) = (put, key) {
+        traffic.objects.tagged(key, response.headers());
+    }
     if get {
         traffic.sent_bytes.fetch_add(length(response.headers()), Ordering::Relaxed);
     }

@@ -99,17 +99,18 @@ impl Site {
         };
         ensure!(run("migrate.log", &["migrate"])?.status()?.success(), "spool migrate failed");
         let serve = run("serve.log", &["serve", "--set", &format!("http.listen={base}")])?.spawn()?;
-        let work = worker(&run)?;
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        let (folder, spool) = (folder.to_owned(), spool.to_owned());
-        let base = format!("http://{base}");
-        let site = Site { folder, env, spool, base, http, url, serve, work, _cluster: cluster };
+        let ready = format!("http://{base}/readyz");
+        // Only then the worker: two that meet an empty store at once both give it its name, and one of them is refused.
         until(async || {
-            let answer = site.http.get(format!("{}/readyz", site.base)).send().await.ok();
+            let answer = http.get(&ready).send().await.ok();
             Ok(answer.filter(|answer| answer.status().is_success()).map(drop))
         })
         .await?;
-        Ok(site)
+        let work = worker(&run)?;
+        let (folder, spool) = (folder.to_owned(), spool.to_owned());
+        let base = format!("http://{base}");
+        Ok(Site { folder, env, spool, base, http, url, serve, work, _cluster: cluster })
     }
 
     /// Starts the working process anew, with other settings.

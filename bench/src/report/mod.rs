@@ -39,8 +39,8 @@ const READING: &str = "\
 
 - **Wall** is from the start of the process to its end. **CPU** is its time in the program and in the kernel, of all its processes. **RSS** is the largest resident set of any of them.
 - **Read** and **written** are bytes asked of the kernel (`/proc/PID/io`), as multiples of all bytes of the set's segments; what lies in the page cache counts like what comes from the disk. Over S3 they are counted by the server.
-- RSS counts what the program shares with others too: FFmpeg's libraries and everything they are linked to are 33 MiB of it on Debian, before anything is done. Over S3 the worker is started anew before every job; after the 10 minutes it is the same process all the time, and keeps what the C library's allocator does not give back.
-- A folder of segments has no indexes, so `spool mux` reads the head of each segment before, about a kilobyte however few the bits; what follows is read once, and the header of the result is read back. The worker has the indexes in its database.
+- RSS counts what the program shares with others too: FFmpeg's libraries and everything they are linked to are 33 MiB of it on Debian, before anything is done. Over S3 the worker is started anew before every job; after the 10 minutes it is the same process all the time.
+- A folder of segments has no indexes, so `spool mux` reads the head of each segment before, about a kilobyte however few the bits; what follows is read once, and the header of the result is read back. (Segments that were written in the last seconds are read whole.) The worker has the indexes in its database.
 - **Temporary disk** is the most that lay beside the result at one time.
 - **Lost** are packets of picture and sound that are in the segments and not in the result; **A/V shift** is by how much sound is later than in the segments. A peer that ends with exit code 0 may still have lost something.
 - The sets lie in the page cache before the first round, and the disk is idle before every run.
@@ -50,7 +50,7 @@ const READING: &str = "\
 ## What is not comparable
 
 - FFmpeg looks at no segment before it begins: it is not held to a plan, finds no gap, and does not look at what it wrote.
-- Over S3 client and server share the processors, and the server (s3s-fs) checks and hashes what it is sent; a real one is further away and faster. The delay is added to every read of an object.
+- Over S3 client and server share the processors. The server answers reads and uploads in parts itself, as cheaply as files can be read and written, and leaves the rest to s3s-fs; a real one is further away and has processors of its own. The delay is added to every read of an object.
 - Over S3 Spool's numbers are those of the whole job: plan, mux, reading back, decoding samples in a child process, and the commit in Postgres. Its CPU includes the child's, its RSS is the worker's.
 ";
 
