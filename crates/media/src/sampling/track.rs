@@ -47,7 +47,7 @@ impl Part {
 }
 
 impl Candidate {
-    fn from_us(&self) -> u64 {
+    fn begins_us(&self) -> u64 {
         self.parts[0].from_us
     }
 
@@ -169,7 +169,7 @@ impl TrackSearch {
             Extent::Whole => candidate.samples,
         };
         let Candidate { offset, until, .. } = *candidate;
-        Place { track: self.track, at_us: candidate.from_us(), offset, until, samples }
+        Place { track: self.track, at_us: candidate.begins_us(), offset, until, samples }
     }
 
     pub(super) fn tell(&mut self, (n, extent): Wanted, seen: &Seen) {
@@ -215,7 +215,7 @@ impl TrackSearch {
 
     fn change(&self, n: usize, from: &Picture, to: Option<Picture>) -> Changed {
         let candidate = &self.candidates[n];
-        Changed { segment: candidate.parts[0].segment, at_us: candidate.from_us(), from: Some(from.clone()), to }
+        Changed { segment: candidate.parts[0].segment, at_us: candidate.begins_us(), from: Some(from.clone()), to }
     }
 
     /// The middle between `n` and what is known before it, if something lies between that is not known.
