@@ -131,12 +131,13 @@ fn assert_as_libavformat(
 ) {
     let (fates, mut theirs) = (drawn.fates(), [Vec::new(), Vec::new()]);
     let whole = |piece: &&Piece| !piece.is_lost && !piece.lost_head && !piece.lost_tail;
-    let clocks = match drawn.event() {
-        // libavformat writes no time stamps that go back.
-        Some(Event::NewClock { at }) => vec![1..at, at..drawn.count + 1],
-        Some(Event::Pause { .. }) | None => vec![1..drawn.count + 1],
+    // libavformat writes no time stamps that go back.
+    let renewed = match drawn.event() {
+        Some(Event::NewClock { at }) => at,
+        Some(Event::Pause { .. }) | None => drawn.count + 1,
     };
-    for clock in clocks {
+    let clocks = [1..renewed, renewed..drawn.count + 1];
+    for clock in clocks.into_iter().filter(|clock| !clock.is_empty()) {
         let input = |(track, pieces): (usize, &Vec<Piece>)| {
             let name = |piece: &Piece| match fates[track].get(&piece.index) {
                 Some(Fate::SwappedWith(other)) => *other as u32,
