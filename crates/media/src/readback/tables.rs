@@ -58,12 +58,13 @@ pub(super) async fn presented<R: RangedReader>(
 
 /// Where the tables of a track lie.
 pub(super) struct Tables {
-    durations: Located,
+    stbl: Located,
+    durations: Option<Located>,
     composition: Option<Located>,
     syncs: Option<Located>,
-    runs: Located,
-    sizes: Located,
-    offsets: Located,
+    runs: Option<Located>,
+    sizes: Option<Located>,
+    offsets: Option<Located>,
     /// Offsets have eight bytes.
     wide: bool,
 }
@@ -78,12 +79,13 @@ impl Tables {
         let [stsd, stsz, stts, composition, syncs, stsc, co64, stco] = ranges.children(stbl, kinds).await?;
         let stsd = stbl.require(stsd, b"stsd")?;
         let tables = Tables {
-            sizes: stbl.require(stsz, b"stsz")?,
-            durations: stbl.require(stts, b"stts")?,
+            stbl: *stbl,
+            sizes: stsz,
+            durations: stts,
             composition,
             syncs,
-            runs: stbl.require(stsc, b"stsc")?,
-            offsets: stbl.require(co64.or(stco), b"stco")?,
+            runs: stsc,
+            offsets: co64.or(stco),
             wide: co64.is_some(),
         };
         Ok((stsd, tables))
@@ -97,13 +99,14 @@ impl Tables {
         timescale: u32,
         mdats: &[(u64, u64)],
     ) -> Result<TrackFacts, Error<R::Error>> {
-        let mut sizes = ranges.entries(self.sizes);
+        let stsz = self.stbl.require(self.sizes, b"stsz")?;
+        let mut sizes = ranges.entries(stsz);
         sizes.u32().await?;
         let (fixed, samples) = (sizes.u32().await?, u64::from(sizes.u32().await?));
         if sizes.left_bytes() != if fixed == 0 { samples * 4 } else { 0 } {
-            return Err(self.sizes.bad("its length contradicts its sample count").into());
+            return Err(stsz.bad("its length contradicts its sample count").into());
         }
-        let duration = duration(ranges.entries(self.durations), samples).await?;
+        let duration = duration(ranges.entries(self.stbl.require(self.durations, b"stts")?), samples).await?;
         if let Some(ctts) = self.composition {
             check_composition(ranges.entries(ctts), samples).await?;
         }
@@ -122,8 +125,10 @@ impl Tables {
         mut sizes: Sizes<'_, R>,
         mdats: &[(u64, u64)],
     ) -> Result<u64, Error<R::Error>> {
-        let mut runs = ChunkRuns::open(ranges.entries(self.runs)).await?;
-        let mut offsets = ranges.entries(self.offsets);
+        let stco = self.stbl.require(self.offsets, b"stco")?;
+        let stsc = self.stbl.require(self.runs, b"stsc")?;
+        let mut runs = ChunkRuns::open(ranges.entries(stsc)).await?;
+        let mut offsets = ranges.entries(stco);
         offsets.u32().await?;
         let count = u64::from(offsets.u32().await?);
         offsets.hold_to(count * if self.wide { 8 } else { 4 })?;
@@ -146,7 +151,7 @@ impl Tables {
             payload_bytes += len;
         }
         if placed != samples || runs.left > 0 {
-            return Err(self.runs.bad("it places other samples than stsz counts").into());
+            return Err(stsc.bad("it places other samples than stsz counts").into());
         }
         Ok(payload_bytes)
     }
