@@ -135,8 +135,10 @@ pub async fn require(store: &Store, db: &DatabaseConnection) -> Result<(), Error
         return Ok(());
     }
     for _ in 0..LOOKS_MAX {
+        // The database first: what it remembers as settled was in the store before, so a store looked at afterwards has it.
+        let paired = remembered(db).await?;
         let found = read(store).await?;
-        match decide(found, remembered(db).await?) {
+        match decide(found, paired) {
             Step::Done(_) => return Ok(()),
             Step::Refuse(expected) => return Err(Error::Foreign { found, expected }),
             Step::Settle(id) => {
@@ -171,8 +173,9 @@ async fn claim(store: &Store, db: &DatabaseConnection) -> Result<(), Error> {
 /// # Errors
 /// One of them does not answer.
 pub async fn stand(store: &Store, db: &DatabaseConnection) -> Result<Stand, Error> {
+    let paired = remembered(db).await?;
     let found = read(store).await?;
-    Ok(match remembered(db).await?.filter(|paired| paired.settled) {
+    Ok(match paired.filter(|paired| paired.settled) {
         None => Stand::New,
         Some(paired) if found == Some(paired.id) => Stand::Paired(paired.id),
         Some(paired) => Stand::Foreign { found, expected: paired.id },

@@ -1,10 +1,10 @@
 //! A process starts only on the store of its database.
 
 use crate::staged::migrated;
-use crate::support::S3Server;
+use crate::support::{PATIENCE, S3Server, wait};
 use domain::retry::{Classify as _, Fault};
 use postgres::testing::TestDb;
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement, TransactionTrait as _};
 use std::process::{Command, Output};
 use worker::config::{Config as Settings, Secret};
 use worker::context::{self, Context};
@@ -104,6 +104,35 @@ async fn processes_that_start_at_once_end_with_one_id() {
     let parent = tempfile::tempdir().unwrap();
     start_at_once(&folder(&parent, "a")).await;
     start_at_once(&S3Server::start().await.config()).await;
+}
+
+/// One process looks at both while another one gives the store its id: it must not take the store of before and the
+/// database of afterwards for a pair.
+#[tokio::test]
+async fn store_that_is_paired_during_a_look_is_no_foreign_one() {
+    let parent = tempfile::tempdir().unwrap();
+    let (_database, db) = database().await;
+    let store = Store::open(&folder(&parent, "a")).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    tx.execute_unprepared("LOCK TABLE spool.setting IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let looking = pairing::require(&store, &db);
+    let pairing = async {
+        let blocked = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let blocked = Statement::from_string(DbBackend::Postgres, blocked);
+        wait::until("it waits for the database", PATIENCE, || async {
+            db.query_one_raw(blocked.clone()).await.unwrap()
+        })
+        .await;
+        let id = uuid::Uuid::new_v4();
+        store.put(KEY, format!(r#"{{"id": "{id}"}}"#).into()).await.unwrap();
+        let settle = "INSERT INTO spool.setting (key, value) \
+            VALUES ('storage.id', jsonb_build_object('id', $1::text, 'settled', true))";
+        let settle = Statement::from_sql_and_values(DbBackend::Postgres, settle, [id.to_string().into()]);
+        tx.execute_raw(settle).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let (looked, ()) = tokio::join!(looking, pairing);
+    looked.unwrap();
 }
 
 /// Two machines whose folders are not shared, although both think so: one of them starts.
