@@ -5,7 +5,7 @@ use crate::window::Window;
 use std::io::{self, Read, Seek};
 
 /// Identifier and length take no more (RFC 8794, 5 and 6; RFC 9559, 4.1).
-const HEAD_BYTES_MAX: usize = 12;
+pub(super) const HEAD_BYTES_MAX: usize = 12;
 
 /// An EBML header has some forty bytes.
 const HEADER_BYTES_MAX: u64 = 1_024;
@@ -75,9 +75,10 @@ pub(super) fn at<R: Read + Seek>(window: &mut Window<R>, at: u64) -> io::Result<
     Ok(parse(at, window.peek(at, HEAD_BYTES_MAX)?))
 }
 
-/// Whether the stream ends inside the head of an element.
-pub(super) fn head_is_cut<R: Read + Seek>(window: &mut Window<R>, at: u64) -> io::Result<bool> {
-    let bytes = window.peek(at, HEAD_BYTES_MAX)?;
+/// Whether the head of an element goes on behind `end`, or behind the end of the stream.
+pub(super) fn head_is_cut<R: Read + Seek>(window: &mut Window<R>, at: u64, end: u64) -> io::Result<bool> {
+    let len = (end - at).min(HEAD_BYTES_MAX as u64) as usize;
+    let bytes = window.peek(at, len)?;
     let Some(id) = bytes.first().and_then(|_| id_of(bytes)) else {
         // Less than an identifier.
         return Ok(bytes.first().is_some_and(|first| bytes.len() <= first.leading_zeros() as usize));
@@ -149,7 +150,7 @@ pub(super) fn resume<R: Read + Seek>(
 }
 
 /// Four bytes are four bytes; what follows them tells whether they are an element.
-fn safe<R: Read + Seek>(window: &mut Window<R>, at: u64, segment_end: Option<u64>) -> io::Result<bool> {
+pub(super) fn safe<R: Read + Seek>(window: &mut Window<R>, at: u64, segment_end: Option<u64>) -> io::Result<bool> {
     let size_bytes = window.size_bytes();
     let Some(element) = self::at(window, at)? else { return Ok(false) };
     Ok(match element.kind {

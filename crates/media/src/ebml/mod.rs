@@ -7,7 +7,7 @@
 //! read as if it were padding ([`Mended`]).
 //!
 //! Nothing is repaired and nothing is guessed. Bytes inside a block are not looked at. Memory is bounded by a window, the
-//! pieces and [`DAMAGES_MAX`]; each byte is read at most twice but for a window at each damage.
+//! pieces and [`DAMAGES_MAX`]; each byte is read at most twice but for a window at each damage and at each piece.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ use std::io::{self, Read, Seek};
 /// First bytes of every EBML document (RFC 8794, 11.2.1).
 pub const MAGIC: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
-/// Damages that are told apart. What has more is lost from there on.
+/// Damages that are told apart, and clusters that are cut. What has more is lost from there on.
 pub const DAMAGES_MAX: usize = 1_000;
 
 /// A range of bytes that are no whole elements.
@@ -69,7 +69,9 @@ pub fn walk(reader: impl Read + Seek, size_bytes: u64, starts: &[u64]) -> io::Re
     let survey = Survey { stamps, ..Survey::default() };
     let segment_end = None;
     let window = Window::of(reader, size_bytes);
-    Walk { window, starts, survey, at: 0, segment_end, cluster: None, doubtful: None, ended: None }.run()
+    let walk =
+        Walk { window, starts, survey, at: 0, segment_end, cluster: None, doubtful: None, ended: None, begun: 0 };
+    walk.run()
 }
 
 /// The cluster that is being walked.
@@ -93,6 +95,8 @@ struct Walk<'a, R> {
     doubtful: Option<u64>,
     /// The cluster that ends right where its last element does: two lengths agree.
     ended: Option<Cluster>,
+    /// Pieces that no element has to end before: they begin behind us, or in the middle of something.
+    begun: usize,
 }
 
 impl<R: Read + Seek> Walk<'_, R> {
@@ -101,21 +105,38 @@ impl<R: Read + Seek> Walk<'_, R> {
             if self.cluster.is_some_and(|cluster| cluster.end == Some(self.at)) {
                 self.ended = self.cluster.take();
             }
-            if self.at >= self.window.size_bytes() {
+            let size_bytes = self.window.size_bytes();
+            if self.survey.damages.last().is_some_and(|last| last.to == size_bytes) {
+                (self.at, self.cluster) = (size_bytes, None);
+            }
+            if self.at >= size_bytes {
                 self.end();
                 return Ok(self.survey);
             }
-            match element::at(&mut self.window, self.at)?.filter(|element| self.may_be_here(element)) {
-                Some(element) if self.ends_inside(&element) => self.step(&element)?,
-                Some(element) => self.overlong(&element)?,
-                None if element::head_is_cut(&mut self.window, self.at)? => {
-                    self.doubtful = None;
-                    self.damaged(DamageKind::Cut)?;
-                }
-                None => self.damaged(DamageKind::Broken)?,
-            }
+            self.next()?;
             self.ended = None;
         }
+    }
+
+    fn next(&mut self) -> io::Result<()> {
+        let Some(element) = element::at(&mut self.window, self.at)?.filter(|element| self.may_be_here(element)) else {
+            let begins = self.begins_before(self.at + element::HEAD_BYTES_MAX as u64)?;
+            if element::head_is_cut(&mut self.window, self.at, begins.unwrap_or(u64::MAX))? {
+                self.doubtful = None;
+                return self.damaged(DamageKind::Cut, begins);
+            }
+            return self.damaged(DamageKind::Broken, None);
+        };
+        // What is entered may be cut off further on; its parts tell where.
+        let entered = matches!(element.kind, Kind::Segment | Kind::Cluster);
+        let end = element.end().filter(|_| !entered).unwrap_or(element.body);
+        let begins = self.begins_before(end)?;
+        if begins.is_none() && end <= self.bound(&element).min(self.window.size_bytes()) {
+            return self.step(&element);
+        }
+        // A cluster that ends before the piece does was not cut with it.
+        let cut_at = begins.filter(|begins| self.bound(&element) > *begins);
+        self.overlong(&element, cut_at)
     }
 
     fn may_be_here(&self, element: &Element) -> bool {
@@ -134,10 +155,16 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    fn ends_inside(&self, element: &Element) -> bool {
-        let last = self.bound(element).min(self.window.size_bytes());
-        // What is entered may be cut off further on; its parts tell where.
-        matches!(element.kind, Kind::Segment | Kind::Cluster) || element.end().is_some_and(|end| end <= last)
+    /// Where the next piece begins, if that is before `end` and surely not in the middle of something: whatever is said to
+    /// reach beyond was cut off there. Otherwise a length that was cut off would lead into a piece that is whole.
+    fn begins_before(&mut self, end: u64) -> io::Result<Option<u64>> {
+        while let Some(&start) = self.starts.get(self.begun).filter(|start| **start < end) {
+            if start > self.at && element::safe(&mut self.window, start, self.segment_end)? {
+                return Ok(Some(start));
+            }
+            self.begun += 1;
+        }
+        Ok(None)
     }
 
     fn step(&mut self, element: &Element) -> io::Result<()> {
@@ -193,8 +220,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(())
     }
 
-    /// An element says that it ends behind the end of what it is in.
-    fn overlong(&mut self, element: &Element) -> io::Result<()> {
+    /// An element says that it ends behind the end of what it is in, or behind `cut_at`, where a piece begins.
+    fn overlong(&mut self, element: &Element, cut_at: Option<u64>) -> io::Result<()> {
         if matches!(element.kind, Kind::Other | Kind::Padding) && self.cluster.is_none() {
             // An index or tags that were cut off: no picture and no sound is lost with them, unless something follows.
             let end = self.window.size_bytes();
@@ -207,22 +234,23 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
         // The one before it was followed by an element, even though by one that is cut.
         self.doubtful = None;
-        self.damaged(DamageKind::Cut)
+        self.damaged(DamageKind::Cut, cut_at)
     }
 
     /// What stands at `at` is wrong, and so is the element before it when its length has led here. The next place where
-    /// a cluster begins is safe; in the middle of one nothing tells which.
-    fn damaged(&mut self, kind: DamageKind) -> io::Result<()> {
+    /// a cluster begins is safe; in the middle of one nothing tells which. `cut_at`: where its piece ends, with which it was
+    /// cut off.
+    fn damaged(&mut self, kind: DamageKind, cut_at: Option<u64>) -> io::Result<()> {
         let doubtful = self.doubtful.take().unwrap_or(self.at);
-        let full = self.survey.damages.len() + 1 >= DAMAGES_MAX;
-        let next = if full { None } else { element::resume(&mut self.window, doubtful + 1, self.segment_end)? };
+        let next =
+            if self.is_full() { None } else { element::resume(&mut self.window, doubtful + 1, self.segment_end)? };
         // Lengths agree in what was cut off, too: then something begins inside it.
         let swallowed = next.is_some_and(|next| next < self.at) || self.starts_inside(doubtful, self.at);
         let from = if self.ended.is_some() && !swallowed { self.at } else { doubtful };
         let to = next.unwrap_or(self.window.size_bytes());
         // Bytes behind which something goes on were not cut off: they are not what they were.
         let kind = match next {
-            Some(_) if swallowed => DamageKind::Cut,
+            Some(_) if swallowed || next == cut_at => DamageKind::Cut,
             Some(_) => DamageKind::Broken,
             None => kind,
         };
@@ -247,7 +275,15 @@ impl<R: Read + Seek> Walk<'_, R> {
         self.note(damage);
     }
 
-    fn note(&mut self, damage: Damage) {
+    /// Whether another damage is the last one that is remembered.
+    fn is_full(&self) -> bool {
+        self.survey.damages.len().max(self.survey.clusters_cut.len()) + 1 >= DAMAGES_MAX
+    }
+
+    fn note(&mut self, mut damage: Damage) {
+        if self.is_full() {
+            damage.to = self.window.size_bytes();
+        }
         match self.survey.damages.last_mut() {
             Some(last) if last.to >= damage.from => last.to = last.to.max(damage.to),
             _ => self.survey.damages.push(damage),

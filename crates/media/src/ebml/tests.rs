@@ -146,3 +146,64 @@ fn pieces_are_put_in_the_order_of_time_and_copies_are_left_out() {
     assert_eq!(ordered([0, 3, 2, 1, 4]), (vec![0, 3, 2, 1, 4], vec![], sorted(&[0, 1, 2, 3, 4])));
     assert_eq!(ordered([0, 1, 1, 3, 4]), (vec![0, 1, 3, 4], vec![(2, 1)], sorted(&[0, 1, 3, 4])));
 }
+
+/// Bytes that look like nothing and like everything.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// A cluster with its time and three blocks of noise; `open` leaves its length open.
+fn noisy(stamp: u8, open: bool) -> Vec<u8> {
+    let noise = noise(900);
+    let blocks = noise.chunks(300).flat_map(|part| element(&[0xa3], &[&[0x81, 0, 0, 0x80][..], part].concat()));
+    let body: Vec<u8> = element(&[0xe7], &[stamp]).into_iter().chain(blocks).collect();
+    if open { [CLUSTER, OPEN, &body].concat() } else { element(CLUSTER, &body) }
+}
+
+#[test]
+fn piece_that_was_cut_anywhere_leaves_the_next_one_whole() {
+    for open in [false, true] {
+        let (head, [first, cut, third]) = (head(), [0, 5, 9].map(|stamp| noisy(stamp, open)));
+        for len in 1..cut.len() {
+            let bytes = [&head[..], &first, &cut[..len], &third].concat();
+            let second = (head.len() + first.len()) as u64;
+            let starts = [head.len() as u64, second, second + len as u64];
+            let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
+            let told = format!("{len} bytes, open: {open}: {found:?}");
+            assert_eq!((found.stamps[0], found.stamps[2]), (Some(0), Some(9)), "{told}");
+            match &found.damages[..] {
+                // Nothing tells that a cluster of open length has lost whole blocks.
+                [] => assert!(open, "{told}"),
+                [damage] => {
+                    assert_eq!((damage.to, damage.kind), (starts[2], Cut), "{told}");
+                    assert!(damage.from >= second, "{told}");
+                }
+                _ => panic!("{told}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn walk_remembers_no_more_than_it_promises_and_loses_the_rest() {
+    // A cluster that says it has 126 bytes and has three, again and again.
+    let short = [CLUSTER, &[0xfe, 0xe7, 0x81, 0]].concat();
+    // The same with a broken block, and an index that is too long outside of any cluster.
+    let broken = [cluster(0)[..].to_vec(), vec![0x77; 5]].concat();
+    let index = [&[0x1c, 0x53, 0xbb, 0x6b, 0x08, 0xff, 0xff, 0xff, 0xff][..], &cluster(0)].concat();
+    for part in [short, broken, index] {
+        let bytes = [head(), part.repeat(3 * DAMAGES_MAX)].concat();
+        let found = survey(&bytes);
+        assert!(found.damages.len() <= DAMAGES_MAX && found.damages.len() + 2 > DAMAGES_MAX, "{}", found.damages.len());
+        assert!(found.clusters_cut.len() <= DAMAGES_MAX, "{}", found.clusters_cut.len());
+        assert_eq!(found.damages.last().unwrap().to, bytes.len() as u64);
+        assert_eq!(damages(&mended(&bytes)), []);
+    }
+}
