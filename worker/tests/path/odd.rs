@@ -67,6 +67,34 @@ fn codec_without_a_place_is_a_failure_that_names_its_cure() {
     assert!((packets::duration_s(&out) - 7.0).abs() < 0.1, "{answer}");
 }
 
+/// Segments of the source are shorter and longer than those that an encoder makes by itself.
+#[test]
+fn what_is_encoded_again_keeps_the_indexes_of_its_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    for (track, seconds, words) in [
+        ("video", 1, "testsrc2=size=160x90:rate=30:duration=7 -c:v libvpx -deadline realtime -cpu-used 8 -g 15"),
+        ("audio", 3, "sine=frequency=440:sample_rate=48000:duration=7 -c:a libvorbis"),
+    ] {
+        std::fs::create_dir_all(folder.path().join("in").join(track)).unwrap();
+        let dash = format!(
+            "-f lavfi -i {words} -f dash -dash_segment_type webm -seg_duration {seconds} -use_template 1 -use_timeline 0 \
+             -init_seg_name init.mp4 -media_seg_name segment_$Number%03d$.m4s in/{track}/manifest.mpd"
+        );
+        ffmpeg(folder.path(), &dash);
+    }
+    let (code, answer) = mux(folder.path(), &["in", "-o", "out.mp4", "--transcode"]);
+    assert_eq!((code, &answer["gaps"]), (0, &json!([])), "{answer}");
+    let out = folder.path().join("out.mp4");
+    packets::assert_decodes(&out);
+    let made = ["v", "a"].map(|kind| packets::hashes(&out, kind).len());
+    assert!(made[0] == 210 && (328..=331).contains(&made[1]), "{made:?} packets of 7 s at 30 and 46.9 a second");
+
+    std::fs::remove_file(folder.path().join("in/video/segment_004.m4s")).unwrap();
+    let (code, answer) = mux(folder.path(), &["in", "-o", "less.mp4", "--transcode"]);
+    let gaps: Vec<_> = answer["gaps"].as_array().unwrap().iter().map(|gap| (&gap["track"], &gap["segments"])).collect();
+    assert_eq!((code, gaps), (3, vec![(&json!("video"), &json!([4]))]), "{answer}");
+}
+
 #[test]
 fn track_of_another_container_names_its_missing_and_damaged_segments() {
     let folder = tempfile::tempdir().unwrap();

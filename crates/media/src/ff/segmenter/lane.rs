@@ -13,6 +13,7 @@ use ffmpeg_next::mathematics::Rescale as _;
 use ffmpeg_next::software::{resampling, scaling};
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{ChannelLayout, Packet, Rational, frame};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What is known of a stream before its first packet.
@@ -41,6 +42,16 @@ impl Lane {
             Lane::Copy(lane) => lane.push(packet, sink),
             Lane::Picture(lane) => lane.push(packet, sink),
             Lane::Sound(lane) => lane.push(packet, sink),
+        }
+    }
+
+    /// A segment of the source begins at `at` on the shared clock, in the stream's time base; what is made of it gets its
+    /// index. To be told before any packet of it is given.
+    pub(super) fn begin_piece(&mut self, at: i64, index: u32) {
+        match self {
+            Lane::Copy(lane) => lane.segmenter.begin_piece(at, index),
+            Lane::Picture(lane) => lane.begin_piece(at, index),
+            Lane::Sound(lane) => lane.segmenter.begin_piece(at.rescale(lane.time_base, SOUND_BASE), index),
         }
     }
 
@@ -87,6 +98,8 @@ pub(super) struct Picture {
     time_base: Rational,
     target: i64,
     next_key: i64,
+    /// Where segments of the source begin, which need key frames too.
+    pieces: VecDeque<i64>,
     last: Option<frame::Video>,
 }
 
@@ -126,7 +139,14 @@ impl Picture {
         })?;
         let target = (stream.target.as_micros() as i64).rescale(Rational(1, 1_000_000), PICTURE_BASE);
         let time_base = stream.time_base;
-        Ok(Picture { decoder, scaler: None, encoder, segmenter, time_base, target, next_key: i64::MIN, last: None })
+        let (scaler, next_key, pieces, last) = (None, i64::MIN, VecDeque::new(), None);
+        Ok(Picture { decoder, scaler, encoder, segmenter, time_base, target, next_key, pieces, last })
+    }
+
+    fn begin_piece(&mut self, at: i64, index: u32) {
+        let at = at.rescale(self.time_base, PICTURE_BASE);
+        self.pieces.push_back(at);
+        self.segmenter.begin_piece(at, index);
     }
 
     fn push(&mut self, packet: Packet, sink: &mut Sink) -> Result<(), Error> {
@@ -165,7 +185,9 @@ impl Picture {
 
     fn encode(&mut self, mut frame: frame::Video, pts: i64, sink: &mut Sink) -> Result<(), Error> {
         frame.set_pts(Some(pts));
-        let key = pts >= self.next_key;
+        let begun = self.pieces.partition_point(|at| *at <= pts);
+        let key = begun > 0 || pts >= self.next_key;
+        self.pieces.drain(..begun);
         if key {
             self.next_key = (pts / self.target + 1) * self.target;
         }

@@ -8,6 +8,7 @@ use domain::segment::{Span, Track};
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::mathematics::Rescale as _;
 use ffmpeg_next::{Packet, Rational};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Everything that is fixed when a track is opened.
@@ -43,6 +44,10 @@ pub(super) struct Segmenter {
     open: Option<i64>,
     /// The next cut is at the first sync sample presented here or later, on the shared clock.
     boundary: i64,
+    /// Segments of the source that are still to begin: when, on the shared clock, and their indexes.
+    pieces: VecDeque<(i64, u32)>,
+    /// The source's segment that is being written; `None` where the source has none.
+    piece: Option<u32>,
     last_end: i64,
     summary: TrackSummary,
 }
@@ -71,9 +76,21 @@ impl Segmenter {
             first_dts: None,
             open: None,
             boundary: 0,
+            pieces: VecDeque::new(),
+            piece: None,
             last_end: i64::MIN,
             summary,
         })
+    }
+
+    /// A segment of the source begins at `at`, in the track's time base on the shared clock. From the first one on what
+    /// is made has the source's indexes, and a segment that is longer than the target comes in several parts.
+    pub(super) fn begin_piece(&mut self, at: i64, index: u32) {
+        if self.piece.is_none() {
+            self.piece = Some(index);
+        } else {
+            self.pieces.push_back((at.rescale(self.from, self.to), index));
+        }
     }
 
     /// Takes the next packet in decode order, stamped on the shared clock in the track's time base.
@@ -95,12 +112,23 @@ impl Segmenter {
             }
             self.write(held, delta, sink)?;
         }
-        if packet.is_key() && self.open.is_some() && pts + self.start + self.tolerance >= self.boundary {
-            self.cut(sink)?;
-            self.boundary = self.boundary_after(pts + self.start);
+        if packet.is_key() {
+            let moment = pts + self.start;
+            let piece = self.piece_at(moment);
+            if self.open.is_some() && (piece.is_some() || moment + self.tolerance >= self.boundary) {
+                self.cut(sink)?;
+                self.boundary = self.boundary_after(moment);
+            }
+            self.piece = piece.or(self.piece);
         }
         self.held = Some(packet);
         Ok(())
+    }
+
+    /// The source's segment that begins with what is presented at `moment`.
+    fn piece_at(&mut self, moment: i64) -> Option<u32> {
+        let begun = self.pieces.partition_point(|(at, _)| *at <= moment + self.tolerance);
+        self.pieces.drain(..begun).next_back().map(|(_, index)| index)
     }
 
     /// Settles where the track begins, now that its first packet is here. Priming and leading pictures lie before the
@@ -156,7 +184,8 @@ impl Segmenter {
             start: ticks(open - first_dts + self.start),
             duration: ticks(self.last_end - open),
         };
-        emit(sink, Event::Segment { track: self.track, index: self.summary.last_index, bytes, span })
+        let index = self.piece.unwrap_or(self.summary.last_index);
+        emit(sink, Event::Segment { track: self.track, index, bytes, span })
     }
 
     /// The first multiple of the target that lies after `moment` by more than the tolerance.

@@ -9,7 +9,7 @@ use super::adts::{self, Stripper};
 use super::codecs;
 use super::lanes::NANOS;
 use super::sound::SampleClock;
-use super::view::View;
+use super::view::{View, piece_of};
 use domain::segment::{Span, Track};
 use ffmpeg_next::codec::Parameters;
 use ffmpeg_next::mathematics::Rescale as _;
@@ -324,10 +324,7 @@ impl Copier {
 
     /// The source's segment that a packet lies in: its number and index; `None` where the source has none.
     fn piece_of(&self, packet: &Packet) -> Option<(usize, u32)> {
-        let at = u64::try_from(packet.position()).unwrap_or(0);
-        let behind = self.pieces.partition_point(|(_, first)| *first <= at);
-        let piece = behind.saturating_sub(1);
-        self.pieces.get(piece).map(|(index, _)| (piece, *index))
+        piece_of(&self.pieces, packet)
     }
 
     /// Gives away what is open, so that nothing longer than a fragment ever lies in memory.

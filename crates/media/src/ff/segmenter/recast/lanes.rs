@@ -4,13 +4,14 @@ use super::super::super::Error;
 use super::super::super::input::Input;
 use super::super::lane::{self, Picture, Sound};
 use super::super::matrix::Matrix;
-use super::super::{Options, Sink};
+use super::super::{Event, Options, Sink};
 use super::copier::Copier;
-use super::view::View;
+use super::view::{View, piece_of};
 use super::{Source, TrackReport};
 use domain::segment::Track;
 use ffmpeg_next::mathematics::Rescale as _;
 use ffmpeg_next::{Packet, Rational, ffi};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Nanoseconds, the clock that all tracks share.
@@ -68,7 +69,7 @@ impl Lane {
             copies: Vec::new(),
         };
         Ok(if wanted.encode {
-            Lane::Encode(Box::new(Encoder::open(&stream, report, zero_ns)?))
+            Lane::Encode(Box::new(Encoder::open(&stream, report, zero_ns, view)?))
         } else {
             Lane::Copy(Box::new(Copier::open(&stream, report, zero_ns, view)?))
         })
@@ -99,10 +100,21 @@ pub(super) struct Encoder {
     /// Subtracted from every time, in `time_base`.
     zero: i64,
     last: Option<i64>,
+    /// Where the source's segments begin, in the order of reading.
+    pieces: Vec<(u32, u64)>,
+    /// Number of the one that the newest packet lies in.
+    piece: Option<usize>,
+    /// Copies of segments: they get what their originals get, like those of a stream that is copied.
+    copies: Vec<(u32, u32)>,
 }
 
 impl Encoder {
-    fn open(stream: &ffmpeg_next::Stream<'_>, mut report: TrackReport, zero_ns: i64) -> Result<Encoder, Error> {
+    fn open(
+        stream: &ffmpeg_next::Stream<'_>,
+        mut report: TrackReport,
+        zero_ns: i64,
+        view: &View<'_>,
+    ) -> Result<Encoder, Error> {
         let time_base = stream.time_base();
         let zero = zero_ns.rescale(NANOS, time_base);
         let start = if stream.start_time() == ffi::AV_NOPTS_VALUE { 0 } else { stream.start_time() };
@@ -123,7 +135,8 @@ impl Encoder {
             Track::Audio => "AAC",
         };
         report.encoded_as = Some(target.to_owned());
-        Ok(Encoder { lane, report, time_base, zero, last: None })
+        let (pieces, copies) = (view.pieces.clone(), view.copies.clone());
+        Ok(Encoder { lane, report, time_base, zero, last: None, pieces, piece: None, copies })
     }
 
     fn push(&mut self, mut packet: Packet, sink: &mut Sink) -> Result<(), Error> {
@@ -138,12 +151,36 @@ impl Encoder {
             }
             self.last = Some(pts);
         }
+        self.begin_piece(&packet);
         self.report.packets += 1;
-        self.lane.push(packet, sink)
+        self.lane.push(packet, &mut with_copies(&self.copies, sink))
+    }
+
+    /// Tells the lane when a packet is the first one of a segment of the source.
+    fn begin_piece(&mut self, packet: &Packet) {
+        let (Some((piece, index)), Some(at)) = (piece_of(&self.pieces, packet), packet.pts().or(packet.dts())) else {
+            return;
+        };
+        if self.piece.is_none_or(|before| before < piece) {
+            self.piece = Some(piece);
+            self.lane.begin_piece(at, index);
+        }
     }
 
     fn finish(self, sink: &mut Sink) -> Result<Option<TrackReport>, Error> {
-        let Some(summary) = self.lane.finish(sink)? else { return Ok(None) };
+        let Some(summary) = self.lane.finish(&mut with_copies(&self.copies, sink))? else { return Ok(None) };
         Ok(Some(TrackReport { packets: summary.packets, ..self.report }))
+    }
+}
+
+/// A sink that gets each segment under the names of its copies too, and those first.
+fn with_copies<'a>(copies: &'a [(u32, u32)], sink: &'a mut Sink) -> impl FnMut(Event) -> ControlFlow<()> + 'a {
+    move |event| {
+        if let Event::Segment { track, index, bytes, span } = &event {
+            for (copy, _) in copies.iter().filter(|(_, of)| of == index) {
+                sink(Event::Segment { track: *track, index: *copy, bytes: bytes.clone(), span: *span })?;
+            }
+        }
+        sink(event)
     }
 }

@@ -11,6 +11,7 @@ use super::{Readable, Source};
 use crate::ebml::{self, DamageKind, Mended, Order, Survey};
 use crate::ts;
 use domain::mux::GapCause;
+use ffmpeg_next::Packet;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 /// A place behind which something is lost, in the order of reading.
@@ -64,6 +65,14 @@ impl<'a> View<'a> {
             None => Input::from_read_seek(name, reader),
         }
     }
+}
+
+/// Which of the source's segments a packet lies in: its number and index; `None` where the source has none. `pieces` are
+/// those of a [`View`].
+pub(super) fn piece_of(pieces: &[(u32, u64)], packet: &Packet) -> Option<(usize, u32)> {
+    let at = u64::try_from(packet.position()).unwrap_or(0);
+    let piece = pieces.partition_point(|(_, first)| *first <= at).saturating_sub(1);
+    pieces.get(piece).map(|(index, _)| (piece, *index))
 }
 
 /// Length of a source and its first bytes.
