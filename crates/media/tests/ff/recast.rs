@@ -314,6 +314,32 @@ fn lost_clusters_are_told_with_pictures_as_with_sound_and_a_still_screen_is_not(
     }
 }
 
+/// As a recorder of screens writes them: nothing moves for a second, then everything does.
+#[test]
+fn pictures_lost_behind_one_that_stood_are_told() {
+    let still = "-f lavfi -i testsrc2=size=320x180:rate=30:duration=6 -vf select='lte(t\\,3)+gte(t\\,4)' -vsync vfr";
+    let (odd, file) = Odd::made(&format!("{still} {VP9} -g 10 -cluster_time_limit 300 in.webm"));
+    let words = ["-v", "error", "-show_entries", "packet=pts,pos", "-of", "csv=p=0", file.to_str().unwrap()];
+    let packets: Vec<(u64, usize)> = lines("ffprobe", &words)
+        .iter()
+        .map(|line| line.trim_end_matches(',').split_once(',').unwrap())
+        .map(|(pts, pos)| (pts.parse().unwrap(), pos.parse().unwrap()))
+        .collect();
+    let mut bytes = fs::read(&file).unwrap();
+    let (_, content) = packets.iter().find(|(pts, _)| *pts > 4_050).unwrap();
+    let at = bytes[..*content].iter().rposition(|byte| *byte == 0xa3).unwrap();
+    assert!(content - at < 9, "the block begins before its content");
+    bytes[at..at + 64].fill(0);
+    let damaged = odd.folder.path().join("damaged.webm");
+    fs::write(&damaged, bytes).unwrap();
+    let report = recast_into(&[whole(&damaged)], Rules::default(), &odd.folder.path().join("set")).unwrap();
+    let lost = packets.len() as u64 - report.tracks[0].packets;
+    let told = losses(&report);
+    let [(Track::Video, GapCause::Damaged, from, to)] = told[..] else { panic!("{lost} lost: {told:?}") };
+    assert!((4_000..4_100).contains(&from) && lost > 3, "{lost} lost: {told:?}");
+    assert!((to - from).abs_diff(lost * 1_000 / 30) < 50, "{lost} lost: {told:?}");
+}
+
 #[test]
 fn transport_stream_tells_packets_that_are_missing_in_it() {
     let (odd, file) = Odd::made(&format!("{SOURCE} {H264} -c:a aac in.ts"));

@@ -11,7 +11,7 @@ use super::{LOSSES_MAX, Loss};
 use domain::mux::GapCause;
 use ffmpeg_next::mathematics::Rescale as _;
 use ffmpeg_next::{Packet, Rational, ffi, media};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Milliseconds.
 const MILLIS: Rational = Rational(1, 1_000);
@@ -31,6 +31,12 @@ const LAG: u8 = 3;
 
 /// Where there is no key frame for so long, the pictures mend themselves bit by bit.
 const KEY_FRAME_MAX_NS: i64 = 10_000_000_000;
+
+/// A length that is not longer is none.
+const OWN_MIN_NS: i64 = 1_000_000;
+
+/// Distances between packets of which the usual one is taken.
+const STEPS: usize = 15;
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,10 @@ pub(super) struct Losses<'a> {
     /// A packet may be told to lie up to so many packets before or behind its place: those of a transport stream are cut
     /// anew by libavformat, and a place is that of the larger packet in which one began.
     lag: u8,
+    /// Whether packets have lengths that the container tells, and not the guess of libavformat.
+    lengths: bool,
+    /// Which of the marks some stream shows to have lost something.
+    shown: Vec<bool>,
     streams: BTreeMap<usize, Stream>,
 }
 
@@ -112,8 +122,11 @@ struct Stream {
     /// Pictures come in another order than they are shown in, and the furthest that one was shown ahead of its turn.
     reordered: bool,
     ahead_ns: i64,
-    /// How long the newest packet lasts: its own word, or the distance from the one before it.
+    /// How long the newest packet lasts: its own word, or the usual distance. A picture that has stood for long says
+    /// nothing of the next one.
     step_ns: i64,
+    /// The newest distances between two packets.
+    steps: VecDeque<i64>,
     /// Byte of the newest packet, where the container tells it.
     at: u64,
     /// Something is lost behind the newest packet.
@@ -122,6 +135,8 @@ struct Stream {
     hole: Option<((i64, i64), u8)>,
     /// Pictures are left out until a key frame: since when, and what is told of it.
     waiting: Option<(Option<Explained>, i64)>,
+    /// Signs that no stretch explains, and when they came.
+    unexplained: Vec<(Open, i64)>,
     losses: Vec<Loss>,
 }
 
@@ -132,6 +147,8 @@ struct Open {
     segment: Option<u32>,
     /// For how many packets a stretch may still come that it explains.
     lag: u8,
+    /// Its marks, from the first to behind the last; none: a packet that was left out.
+    marks: (usize, usize),
 }
 
 /// A stretch that nothing fills, and why.
@@ -150,14 +167,15 @@ impl<'a> Losses<'a> {
         let stream = input.context.format().name() == "mpegts";
         let (still_max_ns, lag) = if stream { (STILL_MAX_NS, LAG) } else { (i64::MAX, 0) };
         let (pieces, marks, told) = (&view.pieces, &view.marks, Told::of(input, zero_ns));
-        Losses { units, zero_ns, pieces, marks, told, sounds, still_max_ns, lag, streams: BTreeMap::new() }
+        let (lengths, shown, streams) = (!stream, vec![false; marks.len()], BTreeMap::new());
+        Losses { units, zero_ns, pieces, marks, told, sounds, still_max_ns, lag, lengths, shown, streams }
     }
 
     /// Takes a packet that is left out because the container calls it damaged.
     pub(super) fn damaged(&mut self, packet: &Packet) {
         let segment = position(packet).and_then(|at| Some(self.pieces.get(self.piece_of(at)?)?.0));
         let stream = self.streams.entry(packet.stream()).or_default();
-        stream.open.get_or_insert(Open { cause: GapCause::Damaged, segment, lag: self.lag });
+        stream.open.get_or_insert(Open { cause: GapCause::Damaged, segment, lag: self.lag, marks: (0, 0) });
     }
 
     /// Takes a packet, and says what becomes of it. Behind a loss pictures are left out up to the next key frame: they
@@ -167,18 +185,22 @@ impl<'a> Losses<'a> {
         let nanos = |time: i64| time.rescale(unit, NANOS).saturating_sub(self.zero_ns);
         let Some(pts_ns) = packet.pts().or(packet.dts()).map(nanos) else { return Verdict::Follows };
         let dts_ns = packet.dts().map_or(pts_ns, nanos);
+        let own_ns = packet.duration().max(0).rescale(unit, NANOS);
         let before = self.streams.get(&packet.stream()).map(|stream| stream.at);
         let at = position(packet).or(before).unwrap_or(0);
-        let mark = self.mark_between(before.unwrap_or(0), at);
+        let (marks, mark) = self.mark_between(before.unwrap_or(0), at);
         // Whoever judges the segments tells of those that are missing.
         let skips = before.is_some_and(|before| self.skips(before, at));
         let stream = self.streams.entry(packet.stream()).or_default();
         stream.at = at;
         if let Some(Mark { cause, segment, .. }) = mark {
-            stream.open.get_or_insert(Open { cause, segment, lag: self.lag });
+            stream.open.get_or_insert(Open { cause, segment, lag: self.lag, marks }).marks.1 = marks.1;
         }
         let hole = stream.hole_before(pts_ns, dts_ns);
         let explained = stream.explain(hole, self.lag);
+        if let Some(Explained { open: Open { marks: (first, end), .. }, .. }) = explained {
+            self.shown[first..end].fill(true);
+        }
         let far = stream.start_ns.is_some() && dts_ns.saturating_sub(stream.dts_ns) > self.still_max_ns;
         let lost = (explained.is_some() || skips || far) && hole.is_some();
         let seamless = packet.is_key() || self.sounds.contains(&packet.stream()) || stream.start_ns.is_none();
@@ -193,10 +215,10 @@ impl<'a> Losses<'a> {
             if let Some(Explained { open, from_ns, to_ns }) = explained {
                 stream.lose(open, from_ns, if since_ns == dts_ns { to_ns } else { pts_ns });
             }
-            stream.take(pts_ns, dts_ns, packet.duration().max(0).rescale(unit, NANOS), true);
+            stream.take((pts_ns, dts_ns), own_ns, self.lengths, true);
             return if hole.is_some() || since_ns != dts_ns { Verdict::Lost } else { Verdict::Follows };
         }
-        stream.take(pts_ns, dts_ns, packet.duration().max(0).rescale(unit, NANOS), lost);
+        stream.take((pts_ns, dts_ns), own_ns, self.lengths, lost);
         if lost { Verdict::Lost } else { Verdict::Follows }
     }
 
@@ -206,19 +228,37 @@ impl<'a> Losses<'a> {
         let segment = self.pieces.last().map(|(index, _)| *index);
         let streams: Vec<usize> = self.streams.keys().copied().collect();
         for n in streams {
-            let mark = self.mark_between(self.streams[&n].at, u64::MAX);
+            let ((first, end), mark) = self.mark_between(self.streams[&n].at, u64::MAX);
+            self.shown[first..end].fill(true);
             let Some(stream) = self.streams.get_mut(&n) else { continue };
             let told_ns = self.told.cut(n, stream.end_ns, last_ns);
             if let Some((Some(Explained { open, from_ns, .. }), _)) = stream.waiting.take() {
                 stream.lose(open, from_ns, told_ns.unwrap_or(last_ns));
                 continue;
             }
-            let open = mark.map(|Mark { cause, segment, .. }| Open { cause, segment, lag: 0 });
+            let at_end = |cause, segment| Open { cause, segment, lag: 0, marks: (0, 0) };
+            let open = mark.map(|Mark { cause, segment, .. }| at_end(cause, segment));
             let open = open.or(stream.open.take());
-            let open = open.or(told_ns.map(|_| Open { cause: GapCause::Truncated, segment, lag: 0 }));
+            let open = open.or(told_ns.map(|_| at_end(GapCause::Truncated, segment)));
             if let Some(open) = open {
                 stream.lose(open, stream.end_ns, told_ns.unwrap_or(last_ns));
             }
+        }
+        self.tell_unexplained();
+    }
+
+    /// Tells without length what no stream shows by a stretch. Where one does, the others have lost nothing; and counters
+    /// of a transport stream begin anew where two are joined, or belong to what nobody wants.
+    fn tell_unexplained(&mut self) {
+        let (shown, stream_of_packets) = (&self.shown, self.lag > 0);
+        for stream in self.streams.values_mut() {
+            for (open, at_ns) in std::mem::take(&mut stream.unexplained) {
+                let (first, end) = open.marks;
+                if first == end || (!stream_of_packets && shown[first..end].contains(&false)) {
+                    stream.lose(open, at_ns, at_ns);
+                }
+            }
+            stream.losses.sort_by_key(|loss| loss.from_ms);
         }
     }
 
@@ -228,10 +268,11 @@ impl<'a> Losses<'a> {
         (millis(stream.start_ns.unwrap_or(0)), stream.losses)
     }
 
-    /// The first damage behind a packet at `before` and before one at `at`.
-    fn mark_between(&self, before: u64, at: u64) -> Option<Mark> {
+    /// The damages behind a packet at `before` and before one at `at`, and the first of them.
+    fn mark_between(&self, before: u64, at: u64) -> ((usize, usize), Option<Mark>) {
         let first = self.marks.partition_point(|mark| mark.at <= before);
-        self.marks.get(first).filter(|mark| mark.at <= at).copied()
+        let end = self.marks.partition_point(|mark| mark.at <= at).max(first);
+        ((first, end), self.marks[first..end].first().copied())
     }
 
     /// Whether a segment that the source should have is not between two packets.
@@ -264,16 +305,28 @@ impl Stream {
     }
 
     /// Takes a packet, as that behind which the next one comes.
-    fn take(&mut self, pts_ns: i64, dts_ns: i64, own_ns: i64, lost: bool) {
+    fn take(&mut self, (pts_ns, dts_ns): (i64, i64), own_ns: i64, lengths: bool, lost: bool) {
         if self.start_ns.is_some() && !lost {
             self.ahead_ns = self.ahead_ns.max(pts_ns - self.end_ns);
             self.reordered |= pts_ns < self.end_ns - self.step_ns;
         }
-        let delta_ns = if self.start_ns.is_some() && !lost { dts_ns - self.dts_ns } else { 0 };
-        self.step_ns = own_ns.max(delta_ns);
+        if self.start_ns.is_some() && !lost {
+            self.steps.truncate(STEPS - 1);
+            self.steps.push_front(dts_ns - self.dts_ns);
+        }
+        // A millisecond is what libavformat makes of no length at all.
+        let known = lengths && own_ns > OWN_MIN_NS;
+        self.step_ns = if known { own_ns } else { own_ns.max(self.usual_step_ns()) };
         self.start_ns.get_or_insert(pts_ns.max(0));
         self.end_ns = self.end_ns.max(pts_ns.saturating_add(own_ns));
         self.dts_ns = dts_ns;
+    }
+
+    /// The median, since a picture may stand for long.
+    fn usual_step_ns(&self) -> i64 {
+        let mut steps: Vec<i64> = self.steps.iter().copied().collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 2).copied().unwrap_or(0)
     }
 
     /// The stretch that nothing fills, when there is a sign that something is lost.
@@ -291,6 +344,9 @@ impl Stream {
             }
             (Some(open), None) => {
                 self.open = later(open.lag).map(|lag| Open { lag, ..open });
+                if self.open.is_none() && self.unexplained.len() < LOSSES_MAX {
+                    self.unexplained.push((open, self.end_ns));
+                }
                 None
             }
             (None, _) => None,
@@ -322,18 +378,26 @@ mod tests {
 
     /// What a stream tells of packets of 100 ms (presented, decoded), before one of which something may be lost.
     fn told(packets: &[(i64, i64, bool)], lag: u8) -> Vec<(u64, u64)> {
+        told_by(packets, lag, 100_000_000)
+    }
+
+    /// The same of packets that say to last so many nanoseconds.
+    fn told_by(packets: &[(i64, i64, bool)], lag: u8, own_ns: i64) -> Vec<(u64, u64)> {
         let mut stream = Stream::default();
         for &(pts, dts, lost) in packets {
             let (pts_ns, dts_ns) = (pts * 1_000_000, dts * 1_000_000);
             if lost {
-                stream.open = Some(Open { cause: GapCause::Damaged, segment: None, lag });
+                stream.open = Some(Open { cause: GapCause::Damaged, segment: None, lag, marks: (0, 0) });
             }
             let hole = stream.hole_before(pts_ns, dts_ns);
             let explained = stream.explain(hole, lag);
             if let Some(Explained { open, from_ns, to_ns }) = explained {
                 stream.lose(open, from_ns, to_ns);
             }
-            stream.take(pts_ns, dts_ns, 100_000_000, explained.is_some());
+            stream.take((pts_ns, dts_ns), own_ns, true, explained.is_some());
+        }
+        for (open, at_ns) in std::mem::take(&mut stream.unexplained) {
+            stream.lose(open, at_ns, at_ns);
         }
         stream.losses.iter().map(|loss| (loss.from_ms, loss.to_ms)).collect()
     }
@@ -343,8 +407,12 @@ mod tests {
         let plain = |lost| [(0, 0, false), (100, 100, false), (900, 900, lost), (1000, 1000, false)];
         assert_eq!(told(&plain(true), 0), [(200, 900)]);
         assert_eq!(told(&plain(false), 0), []);
-        // A sign where nothing is lost.
-        assert_eq!(told(&[(0, 0, false), (100, 100, true), (200, 200, false), (900, 900, false)], 0), []);
+        // A sign where nothing seems to be lost.
+        assert_eq!(told(&[(0, 0, false), (100, 100, true), (200, 200, false), (900, 900, false)], 0), [(100, 100)]);
+        // A picture that stood for a second, or said nothing of its length.
+        let still = |lost| [0, 100, 200, 1200, 1500].map(|time| (time, time, lost && time == 1500));
+        assert_eq!((told(&still(true), 0), told(&still(false), 0)), (vec![(1300, 1500)], vec![]));
+        assert_eq!(told_by(&still(true), 0, 0), [(1300, 1500)]);
         let reordered =
             |lost| [(100, 0, false), (400, 100, false), (200, 200, lost), (300, 300, false), (700, 400, lost)];
         assert_eq!(told(&reordered(true), 3), []);
