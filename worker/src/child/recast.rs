@@ -9,7 +9,7 @@ use super::{Error, Limit, Program, Work, serve};
 use bytes::Bytes;
 use domain::job::MUX_RUNTIME_MAX;
 use domain::retry::{Classify, Fault};
-use domain::segment::{Name, Track};
+use domain::segment::{INDEX_MAX, Name, Track};
 use media::ff;
 use media::ff::ahead::{Ahead, WINDOW_BYTES_MAX};
 use media::ff::segmenter::Event;
@@ -253,6 +253,10 @@ impl<R: RangedReader> Talk<'_, R> {
                     let _ = self.spend(stdin.write_all(&range)).await?;
                 }
                 Said::Piece { track, index, len } => {
+                    // Each name is an entry and a file: there are no more than those of a recording, and none for nothing.
+                    if len == 0 || index > INDEX_MAX {
+                        return Err(refused(format!("it gave {len} bytes of a segment {index}")));
+                    }
                     self.given_bytes = self.given_bytes.saturating_add(len);
                     let name = if index == 0 { Name::Init } else { Name::Media(index) };
                     let taken_bytes = self.taken_bytes.entry((track, index)).or_default();

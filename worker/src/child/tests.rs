@@ -1,5 +1,6 @@
 use super::*;
 use bytes::Bytes;
+use domain::segment::{Name, Track};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -147,6 +148,33 @@ async fn child_that_gives_too_much_or_breaks_off_is_refused() {
     let three = r#"printf '{"give": {"len": 0}}\n{"give": {"len": 0}}\n{"give": {"len": 0}}\n'; exec sleep 60"#;
     assert_eq!(class(three).await, "libavformat");
     assert_eq!(class(r#"echo '{"done": {"poster": [4, 3], "preview": [2, 1]}}'"#).await, "libavformat");
+}
+
+struct Nowhere;
+
+impl Pieces for Nowhere {
+    async fn take(&mut self, _: Track, _: Name, _: Bytes) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn child_that_makes_segments_of_nothing_or_beyond_the_last_name_is_refused() {
+    let class = async |script: &str| {
+        let (_folder, program) = program(script);
+        let odd = Odd { name: "it".to_owned(), size_bytes: 10, tracks: vec![Track::Video], pieces: Vec::new() };
+        let allowed = Allowed { transcode: false, segment_bytes_max: 10 };
+        let made = program.recast(&[(odd, Ten::default())], allowed, &mut Nowhere, |_| {}).await;
+        made.map_err(|error| error.class())
+    };
+    let piece = |index, len, bytes| {
+        format!(
+            r#"printf '{{"piece": {{"track": "video", "index": {index}, "len": {len}}}}}\n{bytes}'; echo '{{"done": []}}'"#
+        )
+    };
+    assert_eq!(class(&piece(99_999, 3, "abc")).await, Ok(vec![]));
+    assert_eq!(class(&piece(1, 0, "")).await, Err("libavformat"));
+    assert_eq!(class(&piece(100_000, 3, "abc")).await, Err("libavformat"));
 }
 
 /// A byte at a time, each after a while.

@@ -48,7 +48,7 @@ impl Scratch {
     }
 
     /// Puts something unreadable where a segment of `odd` gave no packet, so that it is told as damaged and not as one that
-    /// nobody has ever sent: a last one would be missed by nobody.
+    /// nobody has ever sent: a last one would be missed by nobody. An empty one stays empty.
     ///
     /// # Errors
     /// It cannot be written.
@@ -57,10 +57,11 @@ impl Scratch {
             if !self.kept.contains(&(track, Name::Init)) {
                 continue;
             }
-            for (index, _) in &odd.pieces {
-                let name = Name::Media(*index);
+            for (n, &(index, at)) in odd.pieces.iter().enumerate() {
+                let end = odd.pieces.get(n + 1).map_or(odd.size_bytes, |(_, next)| *next);
+                let (name, bytes): (_, &[u8]) = (Name::Media(index), if end > at { b"\0" } else { b"" });
                 if !self.kept.contains(&(track, name)) {
-                    self.take(track, name, Bytes::from_static(b"\0")).await?;
+                    self.take(track, name, Bytes::from_static(bytes)).await?;
                 }
             }
         }
