@@ -64,6 +64,9 @@ impl Job for Mux {
     }
 }
 
+/// Class of a result that lacks more than the rules let pass.
+const CORRUPT: &str = "corrupt-media";
+
 /// What a result is made of, and who makes it.
 struct Making<'a> {
     cx: &'a Context,
@@ -149,7 +152,7 @@ async fn weigh_with(cx: &Context, plan: &Plan, shown: &[Gap], checked: &Checked)
     };
     let extent = Extent::of(plan, checked.readback.duration_ms);
     let weighed = corrupt::weigh(rules, &plan.gaps, found, extent);
-    weighed.map_err(|error| JobError::new(Fault::Permanent, "corrupt-media", error))?;
+    weighed.map_err(|error| JobError::new(Fault::Permanent, CORRUPT, error))?;
     if !found.is_empty() {
         let what = checked.findings.what.as_deref();
         tracing::warn!(recording.id = %plan.recording, gaps = found.len(), what, "segments cannot be decoded");

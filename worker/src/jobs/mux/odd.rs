@@ -6,7 +6,7 @@
 
 use super::publish::{publish, served};
 use super::write::{once_more, write};
-use super::{declared_ms, weigh_with};
+use super::{CORRUPT, declared_ms, weigh_with};
 use crate::context::Context;
 use crate::db::plans::Frozen;
 use crate::db::recordings;
@@ -18,6 +18,7 @@ use domain::id::Sha256;
 use domain::job::Mux;
 use domain::key::Keys;
 use domain::mux::{Gap, Plan};
+use domain::retry::Fault;
 use media::mux::MuxReport;
 use queue::{JobCtx, JobError, Outcome, Progress};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -112,25 +113,44 @@ impl Making<'_> {
             Ok(report) => report,
             Err(ended) => return Ok(Err(ended)),
         };
-        let told = self.tell(&laid, &report, &key).await;
-        if told.is_err()
-            && let Err(error) = cx.store.delete(std::slice::from_ref(&key)).await
-        {
-            tracing::warn!(storage.key = key, error = %error, "result that does not hold is left for cleanup");
-        }
-        let (gaps, checked) = told?;
+        let (gaps, checked) = self.tell(&laid, &report, &key).await?;
         Ok(Ok(Made { key, gaps, sha256: report.sha256, checked }))
     }
 
-    /// Verifies the result, weighs what it lacks, and only then says in `result.json` that there is one.
-    async fn tell(&self, laid: &OddLaid, report: &MuxReport, key: &str) -> Result<(Vec<Gap>, Checked), JobError> {
-        let Making { cx, job, frozen, keys, .. } = *self;
+    /// Verifies the result and weighs what it lacks. One that does not hold, or lacks too much, is deleted; one that could
+    /// not be looked at stays until a later attempt has published its own.
+    async fn look_at(&self, laid: &OddLaid, key: &str) -> Result<(Vec<Gap>, Checked), JobError> {
+        let Making { cx, keys, .. } = *self;
         let expected = Expected { facts: &laid.layout.expected(), layout: Some(&laid.layout), deaths: self.deaths() };
         let source = Source::new(&cx.store, keys.clone(), key);
-        let checked = result::check(cx, &source, key, &expected).await?;
+        let checked = match result::check(cx, &source, key, &expected).await {
+            Ok(checked) => checked,
+            Err(error) => {
+                if error.is_of_the_result() {
+                    self.delete(key).await;
+                }
+                return Err(error.into());
+            }
+        };
         // The plan's gaps were weighed when it was judged. What taking its objects apart has shown beyond them is weighed
         // like what decoding shows.
-        let gaps = weigh_with(cx, &laid.plan, &laid.lost, &checked).await?;
+        let weighed = weigh_with(cx, &laid.plan, &laid.lost, &checked).await;
+        if weighed.as_ref().is_err_and(|error| error.class() == CORRUPT) {
+            self.delete(key).await;
+        }
+        Ok((weighed?, checked))
+    }
+
+    async fn delete(&self, key: &str) {
+        if let Err(error) = self.cx.store.delete(&[key.to_owned()]).await {
+            tracing::warn!(storage.key = key, error = %error, "result that does not hold is left for cleanup");
+        }
+    }
+
+    /// Looks at the result, and only then says in `result.json` that there is one.
+    async fn tell(&self, laid: &OddLaid, report: &MuxReport, key: &str) -> Result<(Vec<Gap>, Checked), JobError> {
+        let Making { cx, ctx, job, frozen, keys } = *self;
+        let (gaps, checked) = self.look_at(laid, key).await?;
         let told = Plan { gaps: corrupt::together(&laid.plan.gaps, &laid.lost), ..laid.plan.clone() };
         let story = Story {
             frozen: &Frozen { plan: told, ..frozen.clone() },
@@ -141,6 +161,11 @@ impl Making<'_> {
             engine: "libavformat",
             laid: Some((&laid.layout, report.payload.as_slice())),
         };
+        // Every attempt has a result of its own and all have one `result.json`: minutes after the result was written it
+        // must not be an attempt that slept through its lease that says which one counts.
+        if !ctx.is_mine().await? {
+            return Err(JobError::new(Fault::Cancelled, "lost", "the job was taken from this attempt"));
+        }
         cx.store.put(&keys.result_json(job.version), result::describe(&story).into()).await?;
         Ok((gaps, checked))
     }
