@@ -56,6 +56,16 @@ impl Claims {
         runs.any(|(first, last)| (*first..=*last).contains(&index))
     }
 
+    /// The same without what lies behind the last index that `last` gives for a track.
+    pub fn up_to(&self, last: impl Fn(Track) -> u32) -> Claims {
+        let cut = |(&track, runs): (&Track, &Vec<(u32, u32)>)| {
+            let end = last(track);
+            let runs = runs.iter().filter(|(first, _)| *first <= end).map(|&(first, last)| (first, last.min(end)));
+            (track, runs.collect::<Vec<_>>())
+        };
+        Claims { tracks: self.tracks.iter().map(cut).filter(|(_, runs)| !runs.is_empty()).collect() }
+    }
+
     /// The highest index named; 0 when none of the track is.
     pub fn last_index(&self, track: Track) -> u32 {
         self.tracks.get(&track).and_then(|runs| runs.last()).map_or(0, |(_, last)| *last)

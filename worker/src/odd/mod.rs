@@ -15,7 +15,8 @@ use domain::mux::{Gap, GapCause, Repair, RepairKind, STRETCH_MS};
 use domain::segment::Track;
 use media::boxes::Boxes;
 use media::ff::segmenter::recast::Loss;
-use media::layout::Layout;
+use media::layout::{Layout, SegmentPlace};
+use std::collections::BTreeMap;
 
 /// Largest head that is looked at: an initialization section.
 pub const HEAD_BYTES_MAX: u64 = media::init::INIT_BYTES_MAX;
@@ -105,6 +106,9 @@ pub fn explain(gaps: &mut Vec<Gap>, lost: Vec<Gap>) -> Vec<Gap> {
     };
     let mut told = Vec::new();
     for loss in lost {
+        if gaps.iter().chain(&told).any(|gap| tells(gap, &loss)) {
+            continue;
+        }
         let named = gaps.iter().filter(|gap| !nameless(gap));
         told.extend(without(loss, named));
     }
@@ -117,6 +121,13 @@ pub fn explain(gaps: &mut Vec<Gap>, lost: Vec<Gap>) -> Vec<Gap> {
         }
     }
     told
+}
+
+/// Whether a gap tells of the same damage as a loss of which nothing says how long it is. Where it lies says no more than
+/// its segment, and is rounded.
+fn tells(gap: &Gap, loss: &Gap) -> bool {
+    let same = (gap.track, gap.cause) == (loss.track, loss.cause);
+    same && loss.duration_ms() <= 1 && loss.segments.iter().any(|index| gap.segments.contains(index))
 }
 
 /// What of a gap others leave, beside stretches that are as short as rounding.
@@ -137,24 +148,55 @@ fn without<'a>(gap: Gap, others: impl Iterator<Item = &'a Gap>) -> Vec<Gap> {
     left
 }
 
+/// By how many milliseconds segments are presented later than their own times say; one that is not named is not moved
+/// otherwise than the one before it.
+pub type Shifts = BTreeMap<(Track, u32), i64>;
+
+/// By how much more than the first segment of its track that one is moved in which something was lost.
+fn moved_ms(shifts: &Shifts, track: Track, segment: Option<u32>) -> i64 {
+    let Some(segment) = segment else { return 0 };
+    let first = shifts.range((track, 0)..=(track, u32::MAX)).next();
+    let own = shifts.range((track, 0)..=(track, segment)).next_back();
+    own.zip(first).map_or(0, |((_, own), (_, first))| own - first)
+}
+
 /// What the sources lack by signs of their own, on the axis of the result that `layout` makes of them.
-pub fn gaps(tracks: &[RecastTrack], layout: &Layout) -> Vec<Gap> {
+pub fn gaps(tracks: &[RecastTrack], layout: &Layout, shifts: &Shifts) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let end_ms = layout.times().map(|times| times.start_ms() + times.duration_ms()).max().unwrap_or(0);
+    let places = layout.places();
     for made in tracks {
         let n = (0..layout.times().len()).find(|&n| layout.init(n).track == made.track);
         let Some(times) = n.and_then(|n| layout.times().nth(n)) else { continue };
-        let place = |ms: u64| (ms + times.start_ms()).saturating_sub(made.start_ms);
+        let places = places.iter().find(|(track, _)| *track == made.track).map_or(&[][..], |(_, places)| places);
         let of_loss = |loss: &Loss| {
+            let moved = moved_ms(shifts, made.track, loss.segment);
+            let place = |ms: u64| (ms + times.start_ms()).saturating_sub(made.start_ms).saturating_add_signed(moved);
             let (from_ms, to_ms) = (place(loss.from_ms), place(loss.to_ms));
-            // Of what is cut off nothing tells how long it was but the other track.
+            // Of what is cut off nothing tells how long it was but the other track, or other segments.
             let at_end = from_ms >= times.start_ms() + times.duration_ms().saturating_sub(STRETCH_MS);
-            let to_ms = if at_end && loss.cause == GapCause::Truncated { to_ms.max(end_ms) } else { to_ms };
+            let to_ms = match (at_end && loss.cause == GapCause::Truncated, loss.segment) {
+                (true, Some(segment)) if to_ms.max(end_ms) <= from_ms + STRETCH_MS => {
+                    usual_end_ms(places, segment, from_ms).max(to_ms)
+                }
+                (true, _) => to_ms.max(end_ms),
+                (false, _) => to_ms,
+            };
             Gap { track: made.track, from_ms, to_ms, segments: loss.segment.into_iter().collect(), cause: loss.cause }
         };
         gaps.extend(made.losses.iter().map(of_loss));
     }
     gaps
+}
+
+/// Where a segment that is cut off at `from_ms` would end if it were as long as most.
+fn usual_end_ms(places: &[SegmentPlace], segment: u32, from_ms: u64) -> u64 {
+    let whole = places.iter().filter(|place| place.index != segment);
+    let mut lengths_us: Vec<u64> = whole.map(|place| place.to_us.saturating_sub(place.from_us)).collect();
+    lengths_us.sort_unstable();
+    let usual_us = lengths_us.get(lengths_us.len() / 2).copied().unwrap_or(0);
+    let begins_us = places.iter().find(|place| place.index == segment).map_or(from_ms * 1_000, |place| place.from_us);
+    (begins_us.saturating_add(usual_us) / 1_000).max(from_ms)
 }
 
 #[cfg(test)]
@@ -196,8 +238,34 @@ mod tests {
         let told = explain(&mut gaps, lost);
         assert_eq!(told, [cut, gap(8000, 8000, &[5], GapCause::Damaged)]);
         let named = gap(4000, 6000, &[3], GapCause::Missing);
+        // What has no length and is known to be damaged is not damaged twice.
+        let mut known = vec![gap(0, 0, &[1], GapCause::Damaged)];
+        let lost = vec![gap(0, 0, &[1], GapCause::Damaged), gap(5, 5, &[1], GapCause::Truncated)];
+        assert_eq!(explain(&mut known, lost), [gap(5, 5, &[1], GapCause::Truncated)]);
         let left = [gap(2500, 3000, &[], GapCause::Jump), other, named, gap(8000, 9000, &[], GapCause::Missing)];
         assert_eq!(gaps, left);
+    }
+
+    #[test]
+    fn loss_without_length_is_told_once() {
+        let gap = |from_ms, to_ms, segments: &[u32]| Gap {
+            track: Track::Audio,
+            from_ms,
+            to_ms,
+            segments: segments.to_vec(),
+            cause: GapCause::Damaged,
+        };
+        let mut gaps = vec![gap(4000, 6000, &[2, 3])];
+        let lost = vec![gap(6001, 6001, &[3]), gap(3999, 4000, &[2]), gap(8000, 8000, &[4])];
+        assert_eq!(explain(&mut gaps, lost), [gap(8000, 8000, &[4])]);
+        assert_eq!(gaps, [gap(4000, 6000, &[2, 3])]);
+    }
+
+    #[test]
+    fn loss_lies_where_its_segment_was_moved_to() {
+        let shifts = Shifts::from([((Track::Audio, 1), 100), ((Track::Audio, 3), -4900), ((Track::Video, 9), 7)]);
+        let moved = [None, Some(1), Some(2), Some(3), Some(4)].map(|index| moved_ms(&shifts, Track::Audio, index));
+        assert_eq!(moved, [0, 0, 0, -5000, -5000]);
     }
 
     #[test]

@@ -107,7 +107,7 @@ async fn mux(args: &Args) -> Report {
     let made = if args.source.is_dir() { of_folder(args, &options).await } else { of_file(args, &options).await };
     match made {
         Ok((mut made, tracks)) => {
-            let lost = ::worker::odd::gaps(&tracks, made.layout());
+            let lost = ::worker::odd::gaps(&tracks, made.layout(), &::worker::odd::Shifts::new());
             let lacks = ::worker::odd::explain(made.gaps_mut(), lost);
             let mut report = decode::publish(made, args.verify, lacks).await;
             report.repairs.extend(::worker::odd::repairs(&tracks));

@@ -8,13 +8,13 @@ use super::Error;
 use crate::context::Context;
 use crate::db::recordings::{self, Recording};
 use crate::db::{self, plans, segments};
-use crate::odd::Scratch;
+use crate::odd::{Scratch, Shifts};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use domain::bucket::Claims;
-use domain::completeness::{self, Broken, Completeness, Limits, Object, Seen};
+use domain::completeness::{self, Broken, Completeness, Declaration, Limits, Object, Seen};
 use domain::id::Sha256;
-use domain::mux::{Gap, Plan, PlanTrack, RepairKind};
+use domain::mux::{Gap, Plan, PlanTrack, Repair, RepairKind};
 use domain::segment::{Name, Row, Shape, Span, State, Track};
 use media::init::Init;
 use media::layout::{SegmentInput, TrackInput};
@@ -194,17 +194,30 @@ pub(super) fn judge(
     frozen: &Plan,
     known: &Known,
     lanes: Vec<Lane>,
-) -> Result<(Plan, Vec<TrackInput>), Error> {
+) -> Result<(Plan, Vec<TrackInput>, Shifts), Error> {
     let seen = seen(config, frozen, known, &lanes);
     let plan = match completeness::check(&seen) {
         Completeness::Complete(plan) | Completeness::Incomplete(plan) => plan,
         Completeness::Broken(broken) => return Err(Error::Broken(broken)),
         Completeness::Waiting { .. } => return Err(Error::Broken(Broken::NothingUploaded)),
     };
+    let shifts = shifts(&plan, &lanes);
     let mut lanes: BTreeMap<Track, Lane> = lanes.into_iter().map(|lane| (lane.planned.track, lane)).collect();
     let input = |judged: &PlanTrack| Some(lanes.remove(&judged.track)?.input(judged));
     let inputs = plan.tracks.iter().filter_map(input).collect::<Result<Vec<_>, Error>>()?;
-    Ok((carried_out(frozen, plan), inputs))
+    Ok((carried_out(frozen, plan), inputs, shifts))
+}
+
+/// By how much each segment is presented later than its own times say, in milliseconds.
+fn shifts(judged: &Plan, lanes: &[Lane]) -> Shifts {
+    let mut shifts = Shifts::new();
+    for lane in lanes {
+        let track = lane.planned.track;
+        let segments = judged.tracks.iter().filter(|of| of.track == track).flat_map(|of| &of.segments);
+        let ms = |shift: i64| shift.saturating_mul(1000) / i64::from(lane.init.timescale.max(1));
+        shifts.extend(segments.map(|segment| ((track, segment.index), ms(segment.shift))));
+    }
+    shifts
 }
 
 fn seen(config: &crate::config::Config, frozen: &Plan, known: &Known, lanes: &[Lane]) -> Seen {
@@ -217,8 +230,8 @@ fn seen(config: &crate::config::Config, frozen: &Plan, known: &Known, lanes: &[L
         policy: known.recording.policy,
         accept_gaps: known.recording.gaps_accepted,
         version: frozen.version,
-        declared: known.recording.declared.clone(),
-        claimed: known.claimed.clone(),
+        declared: known.recording.declared.clone().map(|declared| as_planned(frozen, declared)),
+        claimed: known.claimed.as_ref().map(|claims| claims.up_to(|track| last_planned(frozen, track))),
         rows: Vec::new(),
         shapes: BTreeMap::new(),
         silent_frame: sound.and_then(|lane| silence::frame(&lane.init)).map(|frame| frame.duration),
@@ -234,7 +247,23 @@ fn seen(config: &crate::config::Config, frozen: &Plan, known: &Known, lanes: &[L
         },
     };
     lanes.iter().for_each(|lane| lane.seen(&known.rows, &mut seen));
+    seen.rows.retain(|row| row.index <= last_planned(frozen, row.track));
     seen
+}
+
+/// The last segment of a track that the frozen plan knows, be it as a gap. What was declared, named or sent later is for
+/// a plan of its own, and nothing that this one lacks.
+fn last_planned(frozen: &Plan, track: Track) -> u32 {
+    let planned = frozen.tracks.iter().filter(|planned| planned.track == track).flat_map(|planned| &planned.segments);
+    let lacks = frozen.gaps.iter().filter(|gap| gap.track == track).flat_map(|gap| &gap.segments);
+    planned.map(|segment| segment.index).chain(lacks.copied()).max().unwrap_or(0)
+}
+
+fn as_planned(frozen: &Plan, mut declared: Declaration) -> Declaration {
+    for (track, last) in &mut declared.tracks {
+        last.last_index = last.last_index.min(last_planned(frozen, *track));
+    }
+    declared
 }
 
 /// The frozen plan with what the verdict has found: times, gaps and repairs. What the frozen plan knew better, because it
@@ -249,7 +278,8 @@ fn carried_out(frozen: &Plan, judged: Plan) -> Plan {
         }
     }
     let stays = |kind| matches!(kind, RepairKind::Salvage | RepairKind::DropDuplicate);
-    let kept = frozen.repairs.iter().filter(|repair| stays(repair.kind)).cloned();
+    let behind = |repair: &Repair| repair.segment > last_planned(frozen, repair.track);
+    let kept = frozen.repairs.iter().filter(|repair| stays(repair.kind) || behind(repair)).cloned();
     let mut repairs: Vec<_> = kept.collect();
     repairs.extend(judged.repairs.into_iter().filter(|repair| {
         !frozen.repairs.iter().any(|known| {

@@ -113,21 +113,30 @@ pub enum Error {
 impl Error {
     /// An object is not the one that was planned.
     pub fn is_source_changed(&self) -> bool {
-        let unreadable = match self {
-            Error::Source(unreadable) => unreadable,
-            Error::Recast(RecastError::Read(media::readback::Error::Read { source, .. })) => source,
-            _ => return false,
-        };
-        matches!(unreadable, Unreadable::Changed { .. })
+        self.unreadable().is_some_and(Unreadable::is_change)
+    }
+
+    /// Why an object was not given, whether it was looked at before its track was taken apart or meanwhile.
+    fn unreadable(&self) -> Option<&Unreadable> {
+        match self {
+            Error::Source(source) | Error::Recast(RecastError::Read(media::readback::Error::Read { source, .. })) => {
+                Some(source)
+            }
+            _ => None,
+        }
     }
 }
 
 impl Classify for Error {
     fn fault(&self) -> Fault {
+        // A planned object that is gone for a moment may be a listing's delay; for good it is counted.
+        if let Some(Unreadable::Storage(source)) = self.unreadable()
+            && source.is_not_found()
+        {
+            return Fault::NotYet;
+        }
         match self {
             Error::Database(source) => source.fault(),
-            // A planned object that is gone for a moment may be a listing's delay; for good it is counted.
-            Error::Source(Unreadable::Storage(source)) if source.is_not_found() => Fault::NotYet,
             Error::Source(source) => source.fault(),
             Error::Init { source, .. } => source.fault(),
             Error::Program(source) => source.fault(),
@@ -223,13 +232,13 @@ pub async fn lay_out(
             None => Lane::taken(planned, room.scratch()),
         };
         let lanes = plan.tracks.iter().map(lane).collect::<Result<Vec<_>, Error>>()?;
-        let (plan, inputs) = judge::judge(&config, &plan, &known, lanes)?;
+        let (plan, inputs, shifts) = judge::judge(&config, &plan, &known, lanes)?;
         let layout = Layout::new(inputs).map_err(Error::Layout)?;
-        Ok::<_, Error>((layout, plan, room))
+        Ok::<_, Error>((layout, plan, shifts, room))
     });
-    let (layout, mut plan, room) = judged.await.expect("reading segments does not panic")?;
+    let (layout, mut plan, shifts, room) = judged.await.expect("reading segments does not panic")?;
     plan.repairs.extend(odd::repairs(&tracks));
-    let lost = odd::explain(&mut plan.gaps, odd::gaps(&tracks, &layout));
+    let lost = odd::explain(&mut plan.gaps, odd::gaps(&tracks, &layout, &shifts));
     let folder = FolderSegments::new(room.scratch().path());
     let stored = Source::new(&cx.store, keys, "").tagged(etags);
     Ok(OddLaid { layout, segments: Segments { taken: taken_tracks, folder, stored, _room: room }, plan, lost })

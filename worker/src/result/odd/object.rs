@@ -48,6 +48,13 @@ pub enum Unreadable {
     },
 }
 
+impl Unreadable {
+    /// The object is another one than was planned; one that ends before it should is.
+    pub fn is_change(&self) -> bool {
+        matches!(self, Unreadable::Changed { .. } | Unreadable::Storage(storage::Error::Short { .. }))
+    }
+}
+
 impl Classify for Unreadable {
     fn fault(&self) -> Fault {
         match self {
@@ -58,6 +65,7 @@ impl Classify for Unreadable {
 
     fn class(&self) -> &'static str {
         match self {
+            Unreadable::Storage(_) if self.is_change() => "source-changed",
             Unreadable::Storage(source) => source.class(),
             Unreadable::Changed { .. } => "source-changed",
         }

@@ -7,6 +7,7 @@ use domain::job::{Kind, Queue};
 use domain::mux::{Gap, GapCause};
 use domain::recording::State;
 use domain::segment::{Name, Track};
+use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -197,6 +198,9 @@ async fn sound_that_mp4_has_no_place_for_is_encoded_again_where_the_setting_allo
     for transcode in [false, true] {
         let world = world(&Place::Folder, |config| config.mux.transcode = transcode).await;
         let uploader = planned(&world, "r", &audio).await;
+        // What is declared after the plan was frozen is nothing that the plan lacks.
+        let late = r#"UPDATE spool.recording SET declared = jsonb_set(declared, '{tracks,audio,last_index}', '6')"#;
+        world.cx.db.execute_unprepared(late).await.unwrap();
         let worker = world.work();
         if !transcode {
             let (code, why) = world.until_state(&uploader.id, State::Failed).await.error.unwrap();
@@ -214,7 +218,14 @@ async fn sound_that_mp4_has_no_place_for_is_encoded_again_where_the_setting_allo
             repairs.iter().any(|repair| repair["kind"] == "transcode" && repair["track"] == "audio"),
             "{repairs:?}"
         );
-        packets::assert_decodes(&uploader.result(&made).await);
+        let made_of: Vec<_> =
+            facts["segments"].as_array().unwrap().iter().map(|of| (&of["track"], &of["index"])).collect();
+        assert_eq!(made_of.len(), 6 + 4, "each has the source's index: {made_of:?}");
+        let result = uploader.result(&made).await;
+        packets::assert_decodes(&result);
+        // Of 11.9 s at 48 kHz, in frames of 1024 samples.
+        let heard = packets::hashes(&result, "a").len();
+        assert!((557..=560).contains(&heard), "{heard} packets of sound");
         worker.stop().await;
     }
 }
