@@ -157,6 +157,34 @@ fn cut_swapped_and_copied_segments_of_another_container_end_as_all_others_do() {
 }
 
 #[test]
+fn sound_alone_of_another_container_tells_empty_beheaded_and_cut_segments_once() {
+    let folder = tempfile::tempdir().unwrap();
+    dash(folder.path(), "libopus", "webm");
+    std::fs::remove_dir_all(folder.path().join("in/video")).unwrap();
+    let place = |index: u32| folder.path().join(format!("in/audio/segment_{index:03}.m4s"));
+    let told = |index: u32, change: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let bytes = std::fs::read(place(index)).unwrap();
+        std::fs::write(place(index), change(&bytes)).unwrap();
+        let (_, answer) = mux(folder.path(), &["in", "-o", "out.mp4", "--verify", "none"]);
+        std::fs::write(place(index), bytes).unwrap();
+        gaps(&answer)
+    };
+    let lost = told(2, &|_| Vec::new());
+    let [(_, cause, segments, ms)] = &lost[..] else { panic!("{lost:?}") };
+    assert_eq!((&cause[..], &segments[..]), ("missing", "[2]"), "{lost:?}");
+    assert!((1_900..2_100).contains(ms), "{lost:?}");
+    let lost = told(1, &|bytes| bytes[4_000..].to_vec());
+    let [(_, cause, segments, _)] = &lost[..] else { panic!("{lost:?}") };
+    assert_eq!((&cause[..], &segments[..]), ("damaged", "[1]"), "{lost:?}");
+    // The fourth one, of a second, is the last.
+    std::fs::remove_file(place(4)).unwrap();
+    let lost = told(3, &|bytes| bytes[..bytes.len() / 2].to_vec());
+    let [(_, cause, segments, ms)] = &lost[..] else { panic!("{lost:?}") };
+    assert_eq!((&cause[..], &segments[..]), ("truncated", "[3]"), "{lost:?}");
+    assert!((800..1_200).contains(ms), "{lost:?}");
+}
+
+#[test]
 fn clusters_that_are_gone_are_gaps_of_both_tracks_and_no_pause() {
     let folder = tempfile::tempdir().unwrap();
     let words = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 30 -c:a libopus -cluster_time_limit 1000";
