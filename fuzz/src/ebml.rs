@@ -20,22 +20,41 @@ pub fn check(bytes: &[u8]) {
     assert!(survey.damages.windows(2).all(|pair| pair[0].to < pair[1].from), "{:?}", survey.damages);
 
     // In place: every byte that is not damaged is as it was, but for the lengths of clusters that were cut.
-    let mended = read(stream, &survey, &[], &[]);
-    assert_eq!(mended.len(), stream.len());
+    let mended = read(stream, &survey, &[]);
+    let hidden = single_bytes(&survey, &[]);
+    let shown = (0..).zip(stream).filter(|(at, _)| hidden.binary_search(at).is_err());
+    assert_eq!(mended.len() + hidden.len(), stream.len());
     let inside = |at: u64, damage: &Damage| (damage.from..damage.to).contains(&at);
     let length = |at: u64| survey.clusters_cut.iter().any(|(from, len)| (*from..from + u64::from(*len)).contains(&at));
-    for (at, pair) in (0..).zip(stream.iter().zip(&mended)) {
-        assert!(pair.0 == pair.1 || length(at) || survey.damages.iter().any(|damage| inside(at, damage)), "byte {at}");
+    for ((at, byte), read) in shown.zip(&mended) {
+        assert!(byte == read || length(at) || survey.damages.iter().any(|damage| inside(at, damage)), "byte {at}");
     }
 
     // In order: the pieces that are no copies, each whole.
-    let ordered = read(stream, &survey, &starts, &survey.stamps);
-    let order = ebml::order(Cursor::new(stream), size_bytes, &starts, &survey.stamps).expect("memory can be read");
-    let end_of = |piece: usize| starts.get(piece + 1).copied().unwrap_or(size_bytes);
-    let left_out: u64 = order.copies.iter().map(|(copy, _)| end_of(*copy) - starts[*copy]).sum();
-    assert_eq!(ordered.len() as u64 + left_out, size_bytes);
+    let ordered = read(stream, &survey, &starts);
+    let order = ebml::order(Cursor::new(stream), size_bytes, &starts, &survey).expect("memory can be read");
+    let range_of = |piece: usize| starts[piece]..starts.get(piece + 1).copied().unwrap_or(size_bytes);
+    let left_out: Vec<_> = order.copies.iter().map(|(copy, _)| range_of(*copy)).collect();
+    let shown = |at: &&u64| !left_out.iter().any(|range| range.contains(*at));
+    let hidden = single_bytes(&survey, &starts).iter().filter(shown).count() as u64;
+    let left_out_bytes: u64 = left_out.iter().map(|range| range.end - range.start).sum();
+    assert_eq!(ordered.len() as u64 + left_out_bytes + hidden, size_bytes);
     assert_eq!(order.pieces().count() + order.copies.len(), starts.len());
     assert!(order.copies.iter().all(|(copy, of)| survey.stamps[*copy] == survey.stamps[*of]));
+}
+
+/// Bytes that no padding can hide: damages, or parts of them in a piece, that are no longer; ascending.
+fn single_bytes(survey: &Survey, starts: &[u64]) -> Vec<u64> {
+    let mut bytes = Vec::new();
+    for damage in &survey.damages {
+        let mut from = damage.from;
+        let cuts = starts.iter().copied().filter(|cut| damage.from < *cut && *cut < damage.to);
+        for to in cuts.chain([damage.to]) {
+            bytes.extend((to - from == 1).then_some(from));
+            from = to;
+        }
+    }
+    bytes
 }
 
 fn walk(stream: &[u8], starts: &[u64]) -> Survey {
@@ -43,8 +62,8 @@ fn walk(stream: &[u8], starts: &[u64]) -> Survey {
 }
 
 /// What is read of a mended stream, in pieces that are cut anywhere.
-fn read(stream: &[u8], survey: &Survey, starts: &[u64], stamps: &[Option<u64>]) -> Vec<u8> {
-    let order = ebml::order(Cursor::new(stream), stream.len() as u64, starts, stamps).expect("memory can be read");
+fn read(stream: &[u8], survey: &Survey, starts: &[u64]) -> Vec<u8> {
+    let order = ebml::order(Cursor::new(stream), stream.len() as u64, starts, survey).expect("memory can be read");
     let mut mended = Mended::of(Cursor::new(stream), survey, order);
     let (mut all, mut buffer) = (Vec::new(), [0; 7]);
     loop {

@@ -88,6 +88,31 @@ pub(super) fn head_is_cut<R: Read + Seek>(window: &mut Window<R>, at: u64, end: 
     Ok(kind_of(id).is_some() && length_bytes <= 8 && bytes.len() < id_bytes + length_bytes)
 }
 
+/// The track of a block, as it is coded, and how long after its cluster it is (RFC 9559, 10.1 and 10.2); `None`: it is no
+/// block, or does not begin with that.
+pub(super) fn track_and_time<R: Read + Seek>(
+    window: &mut Window<R>,
+    element: &Element,
+) -> io::Result<Option<(u64, i16)>> {
+    let head = (element.body - element.at) as usize;
+    let bytes = window.peek(element.at, head + HEAD_BYTES_MAX + 10)?;
+    Ok(match (bytes.first(), bytes.get(head..)) {
+        (Some(0xa3), Some(block)) => track_and_time_of(block),
+        // A group, whose first part is the block.
+        (Some(0xa0), Some([0xa1, rest @ ..])) => {
+            rest.first().and_then(|first| track_and_time_of(rest.get(first.leading_zeros() as usize + 1..)?))
+        }
+        _ => None,
+    })
+}
+
+fn track_and_time_of(block: &[u8]) -> Option<(u64, i16)> {
+    let track_bytes = block.first()?.leading_zeros() as usize + 1;
+    let (track, rest) = block.split_at_checked(track_bytes).filter(|_| track_bytes <= 8)?;
+    let after = i16::from_be_bytes(*rest.first_chunk()?);
+    Some((track.iter().fold(0, |track, byte| track << 8 | u64::from(*byte)), after))
+}
+
 /// An identifier with its marker bits.
 fn id_of(bytes: &[u8]) -> Option<u32> {
     let id_bytes = bytes.first()?.leading_zeros() as usize + 1;

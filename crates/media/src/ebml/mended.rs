@@ -31,18 +31,14 @@ impl<R: Read + Seek> Mended<R> {
         }
         for damage in &survey.damages {
             // Padding may not lie across two pieces: they may be put apart.
-            let mut from = damage.from;
-            for to in order.cuts_in(damage.from, damage.to).chain([damage.to]) {
-                patches.extend(void(to - from).map(|head| (from, head)));
-                from = to;
-            }
+            patches.extend(order.parts_of(damage).filter_map(|(from, to)| Some((from, void(to - from)?))));
         }
         patches.sort_unstable();
         Mended { reader, patches, order, at: 0, reader_at: None }
     }
 }
 
-/// The head of padding of `len` bytes in all; `None` for what is too short for one.
+/// The head of padding of `len` bytes in all; `None` for what is too short for one, which the order leaves out.
 fn void(len: u64) -> Option<Vec<u8>> {
     match len {
         0 | 1 => None,

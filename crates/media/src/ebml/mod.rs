@@ -6,7 +6,7 @@
 //! on, and swallows what stands behind an element that was cut off. So the walk comes first, and what it has found is
 //! read as if it were padding ([`Mended`]).
 //!
-//! Nothing is repaired and nothing is guessed. Bytes inside a block are not looked at. Memory is bounded by a window, the
+//! Nothing is repaired and nothing is guessed. Of a block only its track and time are looked at. Memory is bounded by a window, the
 //! pieces and [`DAMAGES_MAX`]; each byte is read at most twice but for a window at each damage and at each piece.
 
 #![forbid(unsafe_code)]
@@ -58,6 +58,9 @@ pub struct Survey {
     /// For every piece the time stamp of the cluster that it begins with, in units of the stream; `None`: it does not
     /// begin with one.
     pub stamps: Vec<Option<u64>>,
+    /// For every piece the first and the highest time of its blocks of one track, in units of the stream; `None`: it has
+    /// none. The track is that of the first block of all.
+    pub spans: Vec<Option<(i64, i64)>>,
 }
 
 /// Walks over a stream of `size_bytes` bytes. `starts` is where its pieces begin, ascending.
@@ -65,12 +68,13 @@ pub struct Survey {
 /// # Errors
 /// The stream cannot be read. What is in it is no error.
 pub fn walk(reader: impl Read + Seek, size_bytes: u64, starts: &[u64]) -> io::Result<Survey> {
-    let stamps = vec![None; starts.len()];
-    let survey = Survey { stamps, ..Survey::default() };
+    let (stamps, spans) = (vec![None; starts.len()], vec![None; starts.len()]);
+    let survey = Survey { stamps, spans, ..Survey::default() };
     let segment_end = None;
     let window = Window::of(reader, size_bytes);
-    let walk =
-        Walk { window, starts, survey, at: 0, segment_end, cluster: None, doubtful: None, ended: None, begun: 0 };
+    let (at, begun) = (0, 0);
+    let (cluster, doubtful, ended, track) = (None, None, None, None);
+    let walk = Walk { window, starts, survey, at, segment_end, cluster, doubtful, ended, begun, track };
     walk.run()
 }
 
@@ -82,6 +86,8 @@ struct Cluster {
     end: Option<u64>,
     /// Where its length is written, and in how many bytes.
     length: (u64, u8),
+    /// Its time.
+    stamp: Option<u64>,
 }
 
 struct Walk<'a, R> {
@@ -97,6 +103,8 @@ struct Walk<'a, R> {
     ended: Option<Cluster>,
     /// Pieces that no element has to end before: they begin behind us, or in the middle of something.
     begun: usize,
+    /// Of whose blocks the times are remembered.
+    track: Option<u64>,
 }
 
 impl<R: Read + Seek> Walk<'_, R> {
@@ -176,7 +184,7 @@ impl<R: Read + Seek> Walk<'_, R> {
             Kind::Cluster => {
                 self.leave_cluster();
                 let length = (element.at + 4, element.length_bytes);
-                self.cluster = Some(Cluster { at: element.at, end: element.end(), length });
+                self.cluster = Some(Cluster { at: element.at, end: element.end(), length, stamp: None });
                 (self.doubtful, self.at) = (Some(element.at), element.body);
                 return Ok(());
             }
@@ -190,6 +198,7 @@ impl<R: Read + Seek> Walk<'_, R> {
                 return Ok(());
             }
             Kind::Block | Kind::InCluster | Kind::Padding => {
+                self.time(element)?;
                 let in_cluster = self.cluster.is_some();
                 (self.doubtful, self.at) = (in_cluster.then_some(element.at), element.end().unwrap_or(element.body));
                 return Ok(());
@@ -208,14 +217,27 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    /// Remembers the time of the cluster that a piece begins with.
+    /// Remembers the time of a cluster, and of the piece that begins with it.
     fn stamp(&mut self, element: &Element) -> io::Result<()> {
-        let Some(piece) = self.cluster.and_then(|cluster| self.starts.binary_search(&cluster.at).ok()) else {
-            return Ok(());
-        };
-        if self.survey.stamps[piece].is_none() {
-            let len = element.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-            self.survey.stamps[piece] = self.window.unsigned(element.body, len)?;
+        let Some(cluster) = self.cluster.as_mut().filter(|cluster| cluster.stamp.is_none()) else { return Ok(()) };
+        let len = element.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        cluster.stamp = self.window.unsigned(element.body, len)?;
+        if let Ok(piece) = self.starts.binary_search(&cluster.at) {
+            self.survey.stamps[piece] = self.survey.stamps[piece].or(cluster.stamp);
+        }
+        Ok(())
+    }
+
+    /// Remembers the time of a block for the piece that it begins in.
+    fn time(&mut self, element: &Element) -> io::Result<()> {
+        let stamp = self.cluster.and_then(|cluster| i64::try_from(cluster.stamp?).ok());
+        let behind = self.starts.partition_point(|start| *start <= element.at);
+        let (Some(stamp), Some(piece)) = (stamp, behind.checked_sub(1)) else { return Ok(()) };
+        let Some((track, after)) = element::track_and_time(&mut self.window, element)? else { return Ok(()) };
+        if *self.track.get_or_insert(track) == track {
+            let time = stamp.saturating_add(i64::from(after));
+            let (first, last) = self.survey.spans[piece].unwrap_or((time, time));
+            self.survey.spans[piece] = Some((first, last.max(time)));
         }
         Ok(())
     }

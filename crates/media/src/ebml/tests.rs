@@ -46,10 +46,12 @@ fn damages(bytes: &[u8]) -> Vec<(u64, u64, DamageKind)> {
 }
 
 fn mended(bytes: &[u8]) -> Vec<u8> {
-    let order = order(Cursor::new(bytes), bytes.len() as u64, &[], &[]).unwrap();
+    let survey = survey(bytes);
+    let order = order(Cursor::new(bytes), bytes.len() as u64, &[], &survey).unwrap();
     let mut all = Vec::new();
-    Mended::of(Cursor::new(bytes), &survey(bytes), order).read_to_end(&mut all).unwrap();
-    assert_eq!(all.len(), bytes.len());
+    Mended::of(Cursor::new(bytes), &survey, order).read_to_end(&mut all).unwrap();
+    let hidden = survey.damages.iter().filter(|damage| damage.to - damage.from == 1).count();
+    assert_eq!(all.len() + hidden, bytes.len());
     all
 }
 
@@ -133,7 +135,7 @@ fn pieces_are_put_in_the_order_of_time_and_copies_are_left_out() {
     let ordered = |stamps: [u8; 5]| {
         let bytes = [head.clone(), stamps.map(cluster).concat()].concat();
         let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
-        let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found.stamps).unwrap();
+        let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found).unwrap();
         let mut all = Vec::new();
         let (pieces, copies) = (order.pieces().collect::<Vec<_>>(), order.copies.clone());
         Mended::of(Cursor::new(&bytes), &found, order).read_to_end(&mut all).unwrap();
@@ -187,6 +189,10 @@ fn piece_that_was_cut_anywhere_leaves_the_next_one_whole() {
                 }
                 _ => panic!("{told}"),
             }
+            let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found).unwrap();
+            let mut all = Vec::new();
+            Mended::of(Cursor::new(&bytes), &found, order).read_to_end(&mut all).unwrap();
+            assert!(all.ends_with(&third), "{told}");
         }
     }
 }
@@ -206,4 +212,71 @@ fn walk_remembers_no_more_than_it_promises_and_loses_the_rest() {
         assert_eq!(found.damages.last().unwrap().to, bytes.len() as u64);
         assert_eq!(damages(&mended(&bytes)), []);
     }
+}
+
+/// Numbers of pieces as they are read, and copies, when each begins with one of these clusters.
+fn order_of(clusters: &[Vec<u8>]) -> (Vec<usize>, Vec<(usize, usize)>) {
+    let mut bytes = head();
+    let mut starts = Vec::new();
+    for cluster in clusters {
+        starts.push(bytes.len() as u64);
+        bytes.extend(cluster);
+    }
+    let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
+    let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found).unwrap();
+    (order.pieces().map(|(piece, _)| piece).collect(), order.copies)
+}
+
+#[test]
+fn pieces_of_a_clock_that_begins_anew_stay_where_they_are() {
+    // A block every 4 from the cluster's time on, alone or in a group, and one of another track that is late.
+    let piece = |stamp: u8, fill: u8, grouped: bool| {
+        let at = |track: u8, after: i16| {
+            let body = [&[track][..], &after.to_be_bytes(), &[0x80], &[fill; 9]].concat();
+            if grouped { element(&[0xa0], &element(&[0xa1], &body)) } else { element(&[0xa3], &body) }
+        };
+        element(CLUSTER, &[element(&[0xe7], &[stamp]), at(0x81, 0), at(0x81, 4), at(0x82, -9), at(0x81, 8)].concat())
+    };
+    for grouped in [false, true] {
+        let order = |stamps: &[(u8, u8)]| {
+            order_of(&stamps.iter().map(|&(stamp, fill)| piece(stamp, fill, grouped)).collect::<Vec<_>>())
+        };
+        // Another recording with the same clock, and with one that is half a piece off.
+        assert_eq!(order(&[(0, 1), (10, 1), (20, 1), (0, 2), (10, 2)]), (vec![0, 1, 2, 3, 4], vec![]));
+        assert_eq!(order(&[(0, 1), (10, 1), (20, 1), (5, 2), (15, 2)]), (vec![0, 1, 2, 3, 4], vec![]));
+        // Names in disorder, and a copy.
+        assert_eq!(order(&[(0, 1), (20, 1), (10, 1), (30, 1), (10, 1)]), (vec![0, 2, 1, 3], vec![(4, 2)]));
+        // The copy of a piece is left out whatever the others do.
+        assert_eq!(order(&[(0, 1), (10, 1), (0, 2), (10, 1)]), (vec![0, 1, 2], vec![(3, 1)]));
+    }
+}
+
+#[test]
+fn damage_of_one_byte_is_left_out() {
+    let (head, len) = (head(), cluster(0).len());
+    let at = (head.len() + len) as u64;
+    // Inside the stream, in one piece and as the end of a piece.
+    for starts in [vec![], vec![head.len() as u64, at + 1]] {
+        let bytes = [&head[..], &cluster(0), &[0xa3], &cluster(9)].concat();
+        let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
+        assert_eq!(found.damages.iter().map(|damage| (damage.from, damage.to)).collect::<Vec<_>>(), [(at, at + 1)]);
+        let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found).unwrap();
+        assert_eq!((order.place_of(at), order.place_of(at + 1)), (Some(at), Some(at)));
+        assert_eq!(
+            order.pieces().map(|(_, at)| at).collect::<Vec<_>>(),
+            starts.iter().map(|from| (*from).min(at)).collect::<Vec<_>>()
+        );
+        let mut all = Vec::new();
+        Mended::of(Cursor::new(&bytes), &found, order).read_to_end(&mut all).unwrap();
+        assert_eq!(all, [&head[..], &cluster(0), &cluster(9)].concat());
+    }
+    // Of a longer one that a piece begins in, and of a piece that is nothing else.
+    let bytes = [&head[..], &cluster(0), &[0x77; 9], &cluster(9)].concat();
+    let starts = [head.len() as u64, at + 1, at + 2, at + 9];
+    let found = walk(Cursor::new(&bytes), bytes.len() as u64, &starts).unwrap();
+    let order = order(Cursor::new(&bytes), bytes.len() as u64, &starts, &found).unwrap();
+    assert_eq!(order.pieces().collect::<Vec<_>>(), [(0, starts[0]), (1, at), (2, at), (3, at + 7)]);
+    let mut all = Vec::new();
+    Mended::of(Cursor::new(&bytes), &found, order).read_to_end(&mut all).unwrap();
+    assert_eq!(all, [&head[..], &cluster(0), &[0xec, 0x85], &[0x77; 5], &cluster(9)].concat());
 }

@@ -49,7 +49,7 @@ impl<'a> View<'a> {
         }
         let starts: Vec<u64> = pieces.iter().map(|(_, at)| *at).collect();
         let survey = ebml::walk(&mut reader, size_bytes, &starts).during("walk over", &source.name)?;
-        let order = ebml::order(reader, size_bytes, &starts, &survey.stamps).during("put in order", &source.name)?;
+        let order = ebml::order(reader, size_bytes, &starts, &survey).during("put in order", &source.name)?;
         let index = |piece: usize| pieces.get(piece).map(|(index, _)| *index);
         let copies = order.copies.iter().filter_map(|&(copy, of)| Some((index(copy)?, index(of)?))).collect();
         let marks = marks(&survey, &order, &pieces);
