@@ -1,6 +1,7 @@
-//! What a mux asks most of its store, answered here: reads, and uploads in parts. s3s-fs reads files four kilobytes at a
-//! time and puts parts together by reading, hashing and writing all of them once more; on a machine that does everything at
-//! once that is most of what would be measured. Whoever asks gets the same of it.
+//! What a mux asks most of its store, answered here: looks, reads, and uploads in parts. s3s-fs hashes a whole object when
+//! it is looked at, reads files four kilobytes at a time and puts parts together by reading, hashing and writing all of
+//! them once more; on a machine that does everything at once that is most of what would be measured. Whoever asks gets the
+//! same of it.
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -33,6 +34,7 @@ struct Upload {
 /// What is asked of which object.
 #[derive(Debug)]
 pub(crate) enum Asked {
+    Look,
     Read,
     Begin,
     Part(u64, String),
@@ -47,6 +49,7 @@ pub(crate) fn asked(method: &Method, query: &str) -> Option<Asked> {
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
     };
     match (method, field("uploadId"), field("partNumber")) {
+        (&Method::HEAD, None, None) => Some(Asked::Look),
         (&Method::GET, None, None) if field("list-type").is_none() && field("uploads").is_none() => Some(Asked::Read),
         (&Method::POST, None, None) if field("uploads").is_some() => Some(Asked::Begin),
         (&Method::PUT, Some(id), Some(number)) => Some(Asked::Part(number.parse().ok()?, id)),
@@ -74,6 +77,7 @@ impl Objects {
     ) -> io::Result<Response<Body>> {
         let path = folder.join(key);
         match asked {
+            Asked::Look => self.look(&path, key),
             Asked::Read => self.read(path, key, request.headers()).await,
             Asked::Begin => self.begin(folder, key),
             Asked::Part(number, id) => self.part(number, &id, request).await,
@@ -86,18 +90,31 @@ impl Objects {
         }
     }
 
-    async fn read(&self, path: PathBuf, key: &str, headers: &HeaderMap) -> io::Result<Response<Body>> {
-        let metadata = match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => metadata,
-            _ => return Ok(plain(StatusCode::NOT_FOUND, failure("NoSuchKey"))),
-        };
+    /// Length and tag of an object; `None` when there is none.
+    fn known(&self, path: &Path, key: &str) -> Option<(u64, String)> {
+        let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         let known = locked(&self.tags).get(key).cloned();
         let tag = known.unwrap_or_else(|| format!("\"{:x}-{:x}\"", metadata.ino(), metadata.len()));
+        Some((metadata.len(), tag))
+    }
+
+    fn look(&self, path: &Path, key: &str) -> io::Result<Response<Body>> {
+        let Some((len, tag)) = self.known(path, key) else {
+            return Ok(plain(StatusCode::NOT_FOUND, String::new()));
+        };
+        let answer = Response::builder().header(header::ETAG, tag).header(header::CONTENT_LENGTH, len);
+        answer.body(Body::empty()).map_err(io::Error::other)
+    }
+
+    async fn read(&self, path: PathBuf, key: &str, headers: &HeaderMap) -> io::Result<Response<Body>> {
+        let Some((len, tag)) = self.known(&path, key) else {
+            return Ok(plain(StatusCode::NOT_FOUND, failure("NoSuchKey")));
+        };
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         if text(header::IF_MATCH).is_some_and(|wanted| wanted != tag) {
             return Ok(plain(StatusCode::PRECONDITION_FAILED, failure("PreconditionFailed")));
         }
-        let (len, ranged) = (metadata.len(), text(header::RANGE).is_some());
+        let ranged = text(header::RANGE).is_some();
         let range = text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
         let (from, end) = match range {
             Some((from, "")) => (from.parse().unwrap_or(0), len),
