@@ -171,12 +171,14 @@ pub fn gaps(tracks: &[RecastTrack], layout: &Layout, shifts: &Shifts) -> Vec<Gap
         let places = places.iter().find(|(track, _)| *track == made.track).map_or(&[][..], |(_, places)| places);
         let of_loss = |loss: &Loss| {
             let moved = moved_ms(shifts, made.track, loss.segment);
-            let place = |ms: u64| (ms + times.start_ms()).saturating_sub(made.start_ms).saturating_add_signed(moved);
+            // A child that reads a stranger's bytes may say any time.
+            let at = |ms: u64| ms.saturating_add(times.start_ms()).saturating_sub(made.start_ms);
+            let place = |ms: u64| at(ms).saturating_add_signed(moved);
             let (from_ms, to_ms) = (place(loss.from_ms), place(loss.to_ms));
             // Of what is cut off nothing tells how long it was but the other track, or other segments.
             let at_end = from_ms >= times.start_ms() + times.duration_ms().saturating_sub(STRETCH_MS);
             let to_ms = match (at_end && loss.cause == GapCause::Truncated, loss.segment) {
-                (true, Some(segment)) if to_ms.max(end_ms) <= from_ms + STRETCH_MS => {
+                (true, Some(segment)) if to_ms.max(end_ms) <= from_ms.saturating_add(STRETCH_MS) => {
                     usual_end_ms(places, segment, from_ms).max(to_ms)
                 }
                 (true, _) => to_ms.max(end_ms),
@@ -195,7 +197,8 @@ fn usual_end_ms(places: &[SegmentPlace], segment: u32, from_ms: u64) -> u64 {
     let mut lengths_us: Vec<u64> = whole.map(|place| place.to_us.saturating_sub(place.from_us)).collect();
     lengths_us.sort_unstable();
     let usual_us = lengths_us.get(lengths_us.len() / 2).copied().unwrap_or(0);
-    let begins_us = places.iter().find(|place| place.index == segment).map_or(from_ms * 1_000, |place| place.from_us);
+    let begins_us =
+        places.iter().find(|place| place.index == segment).map_or(from_ms.saturating_mul(1_000), |place| place.from_us);
     (begins_us.saturating_add(usual_us) / 1_000).max(from_ms)
 }
 
